@@ -1,0 +1,121 @@
+"""Typed readers of environment variables.
+
+Every reader refuses nonsense with one sentence that names the variable, says what is wrong with it and how to
+cure it. A setting that is missing or bad stops the start: it never becomes a surprise at three in the morning.
+"""
+
+import base64
+import os
+from typing import NoReturn
+from urllib.parse import urlsplit
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+
+DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+def refuse(name: str, problem: str, cure: str) -> NoReturn:
+    """Stop the start with a sentence: what is wrong with the variable `name`, and the cure."""
+    raise ImproperlyConfigured(f"{name} {problem}. {cure}")
+
+
+def text(name: str, default: str | None = None, *, cure: str = "Set it in the environment.") -> str:
+    """Return the variable, or `default`; without a default an absent or empty variable is refused."""
+    value = os.environ.get(name, "").strip()
+    if value:
+        return value
+    if default is None:
+        refuse(name, "is not set", cure)
+    return default
+
+
+def integer(name: str, default: int, *, low: int, high: int) -> int:
+    """Return the variable as a whole number between `low` and `high`, both included."""
+    value = text(name, str(default))
+    try:
+        number = int(value)
+    except ValueError:
+        refuse(name, f"is {value!r}, which is not a whole number", f"Use a number from {low} to {high}.")
+    if not low <= number <= high:
+        refuse(name, f"is {number}", f"Use a number from {low} to {high}.")
+    return number
+
+
+def boolean(name: str, default: bool) -> bool:
+    """Return the variable as a truth value: 1, true, yes, on or 0, false, no, off."""
+    value = text(name, "1" if default else "0").lower()
+    if value in {"1", "true", "yes", "on"}:
+        return True
+    if value in {"0", "false", "no", "off"}:
+        return False
+    refuse(name, f"is {value!r}, which is neither yes nor no", "Use 1 or 0.")
+
+
+def choice(name: str, default: str, options: tuple[str, ...]) -> str:
+    """Return the variable, which must be one of `options`."""
+    value = text(name, default)
+    if value not in options:
+        refuse(name, f"is {value!r}", f"Use one of: {', '.join(options)}.")
+    return value
+
+
+def words(name: str, default: str) -> list[str]:
+    """Return a comma-separated variable as a list without empty entries."""
+    return [word.strip() for word in text(name, default).split(",") if word.strip()]
+
+
+def http_url(name: str, default: str) -> str:
+    """Return an http(s) address without its last slash; anything else is refused."""
+    value = text(name, default).rstrip("/")
+    try:
+        parts = urlsplit(value)
+        port_is_valid = parts.port is None or parts.port > 0
+    except ValueError:
+        port_is_valid = False
+    if not port_is_valid or parts.scheme not in DEFAULT_PORTS or not parts.hostname:
+        refuse(name, f"is {value!r}, which is not a web address", "Use a form such as https://api.example.com.")
+    return value
+
+
+def database(name: str, *, cure: str) -> dict[str, object]:
+    """Return Django's connection settings for a `postgres://` address; other databases are refused.
+
+    Saldo leans on PostgreSQL itself (row locks, SKIP LOCKED, partitions, triggers), so there is no second choice.
+    """
+    value = text(name, cure=cure)
+    if not value.startswith(("postgres://", "postgresql://")):
+        refuse(name, "does not start with postgres://", "Saldo runs on PostgreSQL only: name such a database.")
+    return dict(environ.Env.db_url_config(value))
+
+
+def fernet_keys(name: str, *, cure: str) -> list[str]:
+    """Return the comma-separated Fernet keys, the newest first; a key of another shape is refused."""
+    keys = [key for key in text(name, cure=cure).split(",") if key]
+    for key in keys:
+        try:
+            is_valid = len(base64.urlsafe_b64decode(key)) == 32
+        except ValueError:
+            is_valid = False
+        if not is_valid:
+            refuse(name, "holds a key that is not 32 url-safe base64 bytes", f"Make one: {FERNET_KEY_COMMAND}")
+    return keys
+
+
+def redis_socket_or_tcp(name: str, *, cure: str) -> str:
+    """Return a `redis://`, `rediss://` or `unix://` address; anything else is refused."""
+    value = text(name, cure=cure)
+    if not value.startswith(("redis://", "rediss://", "unix://")):
+        refuse(name, "does not start with redis://, rediss:// or unix://", cure)
+    return value
+
+
+def celery_broker(redis_url: str) -> str:
+    """Return Celery's spelling of a Redis address: a unix socket is `redis+socket://…?virtual_host=N` there."""
+    if not redis_url.startswith("unix://"):
+        return redis_url
+    path, _, query = redis_url.removeprefix("unix://").partition("?")
+    return f"redis+socket://{path}?virtual_host={query.removeprefix('db=') or '0'}"
+
+
+FERNET_KEY_COMMAND = 'python -c "from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())"'

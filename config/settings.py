@@ -1,0 +1,194 @@
+"""Every setting of Saldo, in one file, each value from the environment through a typed reader.
+
+`SALDO_ENV` is `development` (what scripts/up starts) or `production`, the default, so that forgetting it is safe.
+The README's table of settings is checked against this file by tests/config/test_settings.py.
+"""
+
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from django.templatetags.static import static
+from django.urls import reverse_lazy
+from django.utils.translation import gettext_lazy as _
+
+from config import environment as env
+from config.logs import LOGGING as LOGGING
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+SALDO_ENV = env.choice("SALDO_ENV", "production", ("development", "production"))
+IS_DEVELOPMENT = SALDO_ENV == "development"
+SALDO_DEMO = env.boolean("SALDO_DEMO", False)
+SALDO_PUBLIC_URL = env.http_url("SALDO_PUBLIC_URL", f"http://127.0.0.1:{env.integer('PORT', 8000, low=0, high=65535)}")
+
+# --- Security ---------------------------------------------------------------------------------------------------
+
+SECRET_KEY = env.text(
+    "SECRET_KEY",
+    cure="Production needs a secret of its own, 50 random characters or more; scripts/up makes one for development.",
+)
+if not IS_DEVELOPMENT and len(SECRET_KEY) < 50:
+    env.refuse("SECRET_KEY", "is shorter than 50 characters", "Sessions could be forged: use a longer random secret.")
+FIELD_ENCRYPTION_KEYS = env.fernet_keys(
+    "FIELD_ENCRYPTION_KEYS",
+    cure=f"It seals the marketplace credentials; newest key first, separated by commas. {env.FERNET_KEY_COMMAND}",
+)
+DEBUG = env.boolean("DEBUG", False)
+if DEBUG and not IS_DEVELOPMENT:
+    env.refuse("DEBUG", "is on in production", "Error pages would show settings and data: turn it off.")
+PUBLIC_HOST = urlsplit(SALDO_PUBLIC_URL).hostname or "localhost"
+ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", ",".join(dict.fromkeys([PUBLIC_HOST, "127.0.0.1", "localhost"])))
+CSRF_TRUSTED_ORIGINS = env.words("CSRF_TRUSTED_ORIGINS", SALDO_PUBLIC_URL)
+HTTPS_ONLY = SALDO_PUBLIC_URL.startswith("https://")
+if not IS_DEVELOPMENT and not HTTPS_ONLY:
+    env.refuse(
+        "SALDO_PUBLIC_URL",
+        "is not an https:// address",
+        "Sessions and webhooks would travel in the clear: put TLS in front and name the https address.",
+    )
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS_ONLY
+SESSION_COOKIE_AGE = 8 * 60 * 60
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS_ONLY else None
+SECURE_HSTS_SECONDS = 365 * 24 * 60 * 60 if HTTPS_ONLY else 0
+X_FRAME_OPTIONS = "DENY"
+SECURE_REFERRER_POLICY = "same-origin"
+
+# --- Applications, in the order of the rooms --------------------------------------------------------------------
+
+INSTALLED_APPS = [
+    "unfold",  # before django.contrib.admin: it takes the admin's templates over
+    "unfold.contrib.filters",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.humanize",
+    "django.contrib.messages",
+    "django.contrib.postgres",
+    "django.contrib.sessions",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "django_celery_beat",
+    "django_structlog",
+    "rest_framework",
+    "apps.tenants",
+    "apps.inventory",
+    "apps.connectors",
+    "apps.sync",
+    "apps.orders",
+    "apps.events",
+    "apps.console",
+    "apps.sandbox",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.middleware.gzip.GZipMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "apps.tenants.middleware.ShowTenantTime",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_structlog.middlewares.RequestMiddleware",
+]
+ROOT_URLCONF = "config.urls"
+WSGI_APPLICATION = "config.wsgi.application"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+LOGIN_URL = "login"
+LOGIN_REDIRECT_URL = "console:events"
+LOGOUT_REDIRECT_URL = "login"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
+]
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+# --- Data -------------------------------------------------------------------------------------------------------
+
+DATABASES = {
+    "default": {
+        **env.database("DATABASE_URL", cure="Name a PostgreSQL 18 database; scripts/up starts one for development."),
+        # A connection that died with a restarted server is noticed and replaced before a request meets it.
+        "CONN_HEALTH_CHECKS": True,
+        "CONN_MAX_AGE": None,
+    }
+}
+REDIS_URL = env.redis_socket_or_tcp("REDIS_URL", cure="Name a Valkey or Redis, such as redis://host:6379/0.")
+CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}}
+
+# --- Celery: it only wakes workers; what there is to do stands in PostgreSQL (law 1) ------------------------------
+
+CELERY_BROKER_URL = env.text("CELERY_BROKER_URL", env.celery_broker(REDIS_URL))
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_timeout": 5, "socket_connect_timeout": 5}
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_SERIALIZER = "json"
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 3
+CELERY_TIMEZONE = "UTC"
+DJANGO_STRUCTLOG_CELERY_ENABLED = False
+
+# --- Mercado Livre ----------------------------------------------------------------------------------------------
+
+MERCADOLIVRE_API_URL = env.http_url("MERCADOLIVRE_API_URL", "https://api.mercadolibre.com")
+MERCADOLIVRE_AUTH_URL = env.http_url("MERCADOLIVRE_AUTH_URL", "https://auth.mercadolivre.com.br")
+
+# --- Language and time: stored in UTC, shown in São Paulo's time unless the tenant says otherwise ------------------
+
+LANGUAGE_CODE = "pt-br"
+LANGUAGES = [("pt-br", "Português (Brasil)"), ("en", "English")]
+LOCALE_PATHS = [BASE_DIR / "locale"]
+USE_I18N = True
+USE_TZ = True
+TIME_ZONE = "UTC"
+DISPLAY_TIME_ZONE = "America/Sao_Paulo"
+
+# --- Static files ---------------------------------------------------------------------------------------------------
+
+STATIC_URL = "static/"
+STATIC_ROOT = BASE_DIR / "staticfiles"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+WHITENOISE_USE_FINDERS = IS_DEVELOPMENT  # development serves straight from the source folders, no collectstatic
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
+        if IS_DEVELOPMENT
+        else "whitenoise.storage.CompressedManifestStaticFilesStorage"
+    },
+}
+
+# --- Third parties -----------------------------------------------------------------------------------------------
+
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+}
+
+UNFOLD = {
+    "SITE_TITLE": "Saldo",
+    "SITE_HEADER": "Saldo",
+    "SITE_SUBHEADER": _("Stock hub"),
+    "SITE_URL": reverse_lazy("console:events"),
+    "STYLES": [lambda request: static("css/admin.css")],
+    "ENVIRONMENT": "config.admin.environment_badge",
+    "SHOW_VIEW_ON_SITE": False,
+}

@@ -1,0 +1,19 @@
+"""Every URL prefix of the project, in one list."""
+
+from django.contrib import admin
+from django.contrib.auth import views as auth_views
+from django.urls import include, path
+from django.views.generic import RedirectView
+
+from config import health
+
+urlpatterns = [
+    path("", RedirectView.as_view(pattern_name="console:events"), name="home"),
+    path("console/", include("apps.console.urls")),
+    path("entrar/", auth_views.LoginView.as_view(template_name="console/login.html"), name="login"),
+    path("sair/", auth_views.LogoutView.as_view(), name="logout"),
+    path("admin/", admin.site.urls),
+    path("api/integracoes/", include("apps.events.urls")),
+    path("healthz", health.alive, name="healthz"),
+    path("readyz", health.ready, name="readyz"),
+]

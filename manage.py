@@ -1,0 +1,21 @@
+#!/usr/bin/env python
+"""Saldo's command line: `python manage.py help` lists what it can do."""
+
+import os
+import sys
+
+
+def main() -> None:
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+    from django.core.exceptions import ImproperlyConfigured
+    from django.core.management import execute_from_command_line
+
+    try:
+        import config.settings  # noqa: F401  a bad setting ends here, with its sentence and no traceback
+    except ImproperlyConfigured as bad_setting:
+        sys.exit(str(bad_setting))
+    execute_from_command_line(sys.argv)
+
+
+if __name__ == "__main__":
+    main()
