@@ -1,0 +1,16 @@
+"""How commands name a tenant: by its short name or its id."""
+
+from django.core.management.base import CommandError
+
+from apps.tenants.models import Tenant
+
+
+def tenant_named(name: str) -> Tenant:
+    """Return the tenant with this short name or id. Raises CommandError listing the ones there are."""
+    tenant = Tenant.objects.filter(slug=name).first()
+    if tenant is None and name.isdigit():
+        tenant = Tenant.objects.filter(pk=int(name)).first()
+    if tenant is None:
+        known = ", ".join(Tenant.objects.order_by("slug").values_list("slug", flat=True)[:20]) or "none yet"
+        raise CommandError(f"There is no tenant {name!r}. Known: {known}. Make one with create_tenant.")
+    return tenant

@@ -1,0 +1,34 @@
+from datetime import timedelta
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.core.management.base import CommandError, CommandParser
+from django.utils import timezone
+
+from apps.common.commands import SaldoCommand
+from apps.tenants.lookup import tenant_named
+from apps.tenants.models import ApiKey
+
+
+class Command(SaldoCommand):
+    help = "Make an API key for a tenant. The key is printed once and cannot be shown again."
+
+    def add_own_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--tenant", required=True)
+        parser.add_argument("--name", default="API", help="what it is for, such as the POS of shop 3")
+        parser.add_argument(
+            "--scopes", default="stock:read,stock:write", help="comma-separated resource:action (default: %(default)s)"
+        )
+        parser.add_argument("--days", type=int, help="days until it expires; never by default")
+
+    def run(self, **options: Any) -> dict[str, Any]:
+        tenant = tenant_named(options["tenant"])
+        scopes = [scope.strip() for scope in options["scopes"].split(",") if scope.strip()]
+        if not scopes:
+            raise CommandError("A key without a scope opens nothing: give --scopes, such as stock:read.")
+        expires_at = timezone.now() + timedelta(days=options["days"]) if options["days"] else None
+        try:
+            key, text = ApiKey.issue(tenant, name=options["name"], scopes=scopes, expires_at=expires_at)
+        except ValidationError as error:
+            raise CommandError(f"The key was not made: {'; '.join(error.messages)}") from None
+        return {"key": text, "prefix": key.prefix, "tenant": tenant.slug, "scopes": scopes, "expires_at": expires_at}

@@ -1,0 +1,128 @@
+"""Who owns things.
+
+A **tenant** is one business; every other row of the hub belongs to exactly one. A **membership** lets a person into a
+tenant with a role; an **API key** lets a program in with scopes. No row is ever found by an id alone: `access.py`.
+"""
+
+import hashlib
+import secrets
+from datetime import datetime
+from typing import ClassVar
+
+from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
+from django.core.validators import RegexValidator
+from django.db import models
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+
+class Tenant(models.Model):
+    """One business whose stock the hub keeps."""
+
+    slug = models.SlugField(_("short name"), max_length=50, unique=True)
+    name = models.CharField(_("name"), max_length=200)
+    time_zone = models.CharField(_("time zone"), max_length=50, default=settings.DISPLAY_TIME_ZONE)
+    created_at = models.DateTimeField(_("created at"), auto_now_add=True)
+
+    TENANT_PATH: ClassVar[str] = "id"
+
+    class Meta:
+        db_table = "tenant"
+        ordering: ClassVar[list[str]] = ["slug"]
+        verbose_name = _("tenant")
+        verbose_name_plural = _("tenants")
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Membership(models.Model):
+    """A person's place in a tenant."""
+
+    class Role(models.TextChoices):
+        ANALYST = "ANALISTA", _("Analyst (reads)")
+        OPERATOR = "OPERADOR", _("Operator")
+        MANAGER = "GESTOR", _("Manager")
+        ADMIN = "ADMIN", _("Tenant administrator")
+
+    tenant = models.ForeignKey(Tenant, models.PROTECT, related_name="memberships", verbose_name=_("tenant"))
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.CASCADE, related_name="memberships", verbose_name=_("user")
+    )
+    role = models.CharField(_("role"), max_length=16, choices=Role, default=Role.OPERATOR)
+    created_at = models.DateTimeField(_("created at"), auto_now_add=True)
+
+    TENANT_PATH: ClassVar[str] = "tenant"
+
+    class Meta:
+        db_table = "tenant_membership"
+        verbose_name = _("membership")
+        verbose_name_plural = _("memberships")
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(fields=["tenant", "user"], name="membership_once_per_person")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user} @ {self.tenant}"
+
+    @property
+    def may_write(self) -> bool:
+        """Tell whether the role may change anything; an analyst only reads."""
+        return self.role != self.Role.ANALYST
+
+
+SCOPE = RegexValidator(r"^[a-z_]+:[a-z_]+$", _("A scope has the form resource:action, such as stock:read."))
+
+
+class ApiKey(models.Model):
+    """A program's way in. Only a hash of the key is kept: the key itself is shown once, when it is made."""
+
+    KEY_PREFIX: ClassVar[str] = "saldo_"
+
+    tenant = models.ForeignKey(Tenant, models.PROTECT, related_name="api_keys", verbose_name=_("tenant"))
+    name = models.CharField(_("name"), max_length=100)
+    prefix = models.CharField(_("prefix"), max_length=16, unique=True)
+    key_hash = models.CharField(_("hash"), max_length=64, editable=False)
+    scopes = ArrayField(models.CharField(max_length=50, validators=[SCOPE]), verbose_name=_("scopes"))
+    expires_at = models.DateTimeField(_("expires at"), null=True, blank=True)
+    revoked_at = models.DateTimeField(_("revoked at"), null=True, blank=True)
+    last_used_at = models.DateTimeField(_("last used at"), null=True, blank=True, editable=False)
+    created_at = models.DateTimeField(_("created at"), auto_now_add=True)
+
+    TENANT_PATH: ClassVar[str] = "tenant"
+
+    class Meta:
+        db_table = "api_key"
+        verbose_name = _("API key")
+        verbose_name_plural = _("API keys")
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.prefix}…)"
+
+    @classmethod
+    def issue(
+        cls, tenant: Tenant, *, name: str, scopes: list[str], expires_at: datetime | None = None
+    ) -> tuple["ApiKey", str]:
+        """Make a key and return its row and the secret text, which exists nowhere else from then on.
+
+        Raises ValidationError when a scope is not of the form `resource:action`.
+        """
+        prefix = cls.KEY_PREFIX + secrets.token_hex(4)
+        text = f"{prefix}_{secrets.token_urlsafe(32)}"
+        key = cls(
+            tenant=tenant, name=name, prefix=prefix, key_hash=hash_key(text), scopes=scopes, expires_at=expires_at
+        )
+        key.full_clean()
+        key.save()
+        return key, text
+
+    @property
+    def is_usable(self) -> bool:
+        """Tell whether the key opens anything at this moment."""
+        return self.revoked_at is None and (self.expires_at is None or self.expires_at > timezone.now())
+
+
+def hash_key(text: str) -> str:
+    """Return what is stored of an API key. The key has 256 random bits, so a plain SHA-256 cannot be guessed back."""
+    return hashlib.sha256(text.encode()).hexdigest()
