@@ -1,0 +1,208 @@
+"""The one port to the marketplaces: what the hub needs of a channel, in plain data, and how a channel says no.
+
+A channel is a class with the methods of `Channel`, in a folder of its own, registered in `CHANNELS` by dotted path
+(imported on first use, so that this module never imports its children). Snapshots are what a channel *said*, already
+normalised: ids are text, times are aware datetimes, absent parts are None. Nothing here touches the database.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import Protocol
+
+from django.utils.module_loading import import_string
+
+
+class ChannelError(Exception):
+    """A channel refused, failed or could not be reached.
+
+    code: stable, short, for lists and metrics (`item_closed`, `rate_limited`, `timeout` …).
+    permanent: trying the same call again cannot help.
+    account: the trouble is the account's (token, grant, blocked app), so every call of the connector would fail.
+    retry_after_seconds: what the channel asked us to wait, when it did.
+    status: the HTTP status, 0 when there was no answer.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str,
+        permanent: bool = False,
+        account: bool = False,
+        retry_after_seconds: float | None = None,
+        status: int = 0,
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        self.permanent = permanent
+        self.account = account
+        self.retry_after_seconds = retry_after_seconds
+        self.status = status
+
+
+@dataclass(frozen=True, slots=True)
+class OrderLine:
+    """One sold item of an order, as the channel names it."""
+
+    item_id: str
+    variation_id: str  # "" when the listing has no variations
+    user_product_id: str  # "" when the listing is not a user product
+    seller_sku: str  # "" when the seller gave none
+    title: str
+    quantity: int
+    unit_price: Decimal | None
+
+
+@dataclass(frozen=True, slots=True)
+class OrderSnapshot:
+    """An order as the channel showed it at one reading."""
+
+    external_id: str
+    status: str  # the channel's own word, lower case: paid, cancelled …
+    tags: tuple[str, ...]
+    created_at: datetime | None
+    updated_at: datetime | None
+    pack_id: str
+    shipment_id: str
+    total_amount: Decimal | None
+    currency: str
+    lines: tuple[OrderLine, ...]
+    is_complete: bool = True  # False when the channel answered 206: some parts were missing
+
+    def content_hash(self) -> str:
+        """Return a hash of everything that matters to the hub: two readings with one hash carry no news."""
+        content = asdict(self)
+        del content["updated_at"], content["is_complete"]  # they may change without news
+        return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class ListingSnapshot:
+    """One sellable number on the channel: an item, or one variation of it."""
+
+    item_id: str
+    variation_id: str
+    user_product_id: str
+    seller_sku: str
+    gtin: str
+    title: str
+    status: str  # active, paused, closed, under_review …
+    sub_status: tuple[str, ...]
+    quantity: int
+    price: Decimal | None
+    logistic_type: str  # "fulfillment": the channel's own warehouse, never written (contract §5.7)
+
+
+@dataclass(frozen=True, slots=True)
+class AccountSnapshot:
+    """Whose token it is."""
+
+    user_id: str
+    nickname: str
+    site_id: str
+    tags: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StockTarget:
+    """Where a number goes: which listing, which variation of it."""
+
+    item_id: str
+    variation_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class StockAnswer:
+    """What the channel's answer to a stock write shows: the accepted number, which need not be the one sent."""
+
+    quantity: int | None  # None: the answer did not say
+    listing_status: str
+    http_status: int
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """What a notification points at. A hint, never a fact (law 5): the resource is read before anything happens."""
+
+    delivery_id: str  # "" when the channel gave none (contract §2.2)
+    topic: str
+    resource: str  # as sent, checked against the list of forms that may be read; "" for topics the hub does not read
+    resource_kind: str  # orders, items, shipments …
+    resource_id: str
+    user_id: str
+    application_id: str
+    sent_at: datetime | None
+
+
+class Poison(Exception):
+    """A body that is not a readable notification; the text says why, without quoting the body."""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenPair:
+    """A fresh access token and the refresh token that replaces the one just used. Its repr shows neither."""
+
+    access_token: str = field(repr=False)
+    refresh_token: str = field(repr=False)
+    expires_in_seconds: int
+    user_id: str
+
+
+class Channel(Protocol):
+    """What a marketplace can do for the hub. Every method may raise ChannelError; none takes over 5 s per call."""
+
+    def account(self) -> AccountSnapshot:
+        """Return whose token this is."""
+        ...
+
+    def order(self, external_id: str) -> OrderSnapshot:
+        """Return the order as it stands now."""
+        ...
+
+    def listings(self) -> Iterator[ListingSnapshot]:
+        """Yield every sellable number of the account, variations one by one."""
+        ...
+
+    def put_stock(self, target: StockTarget, quantity: int) -> StockAnswer:
+        """Set the absolute number shown for sale and return what the channel accepted."""
+        ...
+
+
+class TokenSource(Protocol):
+    """Gives access tokens of one account to a channel; see `credentials.ConnectorTokens`."""
+
+    def access_token(self) -> str:
+        """Return a token that should work."""
+        ...
+
+    def refreshed(self, rejected: str) -> str:
+        """Return another token after the channel answered 401 to `rejected`; raises ChannelError(account=True)."""
+        ...
+
+
+FOLDERS = {"ML": "apps.connectors.mercadolivre"}
+"""One folder a channel, all with the same names inside: channel.py, oauth.py, parsing.py."""
+
+
+def open_channel(kind: str, tokens: TokenSource) -> Channel:
+    """Return the channel `kind` ("ML") speaking with these tokens."""
+    channel: Channel = import_string(f"{FOLDERS[kind]}.channel.open_channel")(tokens)
+    return channel
+
+
+def read_notice(kind: str, body: bytes) -> Notice:
+    """Return what a notification's body says. Raises Poison when it is not one of the channel's notifications."""
+    notice: Notice = import_string(f"{FOLDERS[kind]}.parsing.read_notice")(body)
+    return notice
+
+
+def refresh_tokens(kind: str, *, client_id: str, client_secret: str, refresh_token: str) -> TokenPair:
+    """Exchange a refresh token for a new pair. Raises ChannelError; account=True when the grant is gone."""
+    pair: TokenPair = import_string(f"{FOLDERS[kind]}.oauth.refresh")(
+        client_id=client_id, client_secret=client_secret, refresh_token=refresh_token
+    )
+    return pair

@@ -1,0 +1,116 @@
+"""The secrets of a connector: sealed in its row, opened only here, and the care of its single-use refresh token.
+
+Mercado Livre's refresh token works once (contract §1.3). Two workers that refresh at the same time lose the grant, and
+so does a new token that was used before it was stored. So a refresh happens under the connector's row lock, in a
+transaction of its own, and nobody sees the new access token before the new refresh token is committed.
+"""
+
+import hmac
+from datetime import timedelta
+
+import structlog
+from django.db import transaction
+from django.utils import timezone
+
+from apps.common import crypto
+from apps.connectors.channel import ChannelError, refresh_tokens
+from apps.connectors.models import Connector
+
+log = structlog.get_logger(__name__)
+
+EXPIRY_MARGIN_SECONDS = 60
+"""A token this close to its end is not used: the call would outlive it."""
+
+SECRET_FIELDS = ("client_secret", "refresh_token", "access_token")
+
+
+def store(connector: Connector, **secrets: str) -> None:
+    """Seal the given secrets (`client_secret=`, `refresh_token=`, `access_token=`) into the saved connector's row."""
+    for field, value in secrets.items():
+        setattr(connector, f"{field}_enc", crypto.seal(value, owner=_owner(connector, field)))
+    connector.save(update_fields=[f"{field}_enc" for field in secrets] + ["updated_at"])
+
+
+def reveal(connector: Connector, field: str) -> str:
+    """Return a secret in the clear, "" when there is none. Raises SealBroken. Never log, show or pass on the answer."""
+    sealed = getattr(connector, f"{field}_enc")
+    return crypto.unseal(sealed, owner=_owner(connector, field)) if sealed else ""
+
+
+def reseal_all(connector: Connector) -> None:
+    """Seal every secret of the connector with the newest key."""
+    fields = [field for field in SECRET_FIELDS if getattr(connector, f"{field}_enc")]
+    store(connector, **{field: reveal(connector, field) for field in fields})
+
+
+class ConnectorTokens:
+    """Access tokens of one connector (`channel.TokenSource`)."""
+
+    def __init__(self, connector_id: int) -> None:
+        self.connector_id = connector_id
+
+    def access_token(self) -> str:
+        """Return the cached access token, or refresh when it is missing or about to end. Raises ChannelError."""
+        connector = Connector.objects.get(pk=self.connector_id)
+        expires_at = connector.access_token_expires_at
+        if expires_at and expires_at > timezone.now() + timedelta(seconds=EXPIRY_MARGIN_SECONDS):
+            return reveal(connector, "access_token")
+        return self._refresh(rejected=reveal(connector, "access_token"))
+
+    def refreshed(self, rejected: str) -> str:
+        """Return another token after the channel refused `rejected`. Raises ChannelError(account=True) if none."""
+        return self._refresh(rejected=rejected)
+
+    def _refresh(self, rejected: str) -> str:
+        """Exchange the refresh token, alone: whoever waited for the lock finds the new token and uses that.
+
+        The call to the channel happens inside this one transaction, against law 7: the lock must cover it, because a
+        second refresh with the same token would end the grant. It holds one row that nothing else waits for, for at
+        most the 5 s of a call.
+        """
+        try:
+            with transaction.atomic(durable=True):
+                connector = Connector.objects.select_for_update().get(pk=self.connector_id)
+                current = reveal(connector, "access_token")
+                if current and not hmac.compare_digest(current, rejected) and _is_fresh(connector):
+                    return current
+                if connector.status == Connector.Status.REAUTHORIZE:
+                    raise ChannelError(connector.status_reason, code="reauthorize", permanent=True, account=True)
+                return self._exchange(connector)
+        except ChannelError as refusal:
+            if refusal.account:
+                stop(self.connector_id, refusal)
+            raise
+
+    def _exchange(self, connector: Connector) -> str:
+        pair = refresh_tokens(
+            connector.kind,
+            client_id=connector.client_id,
+            client_secret=reveal(connector, "client_secret"),
+            refresh_token=reveal(connector, "refresh_token"),
+        )
+        connector.access_token_expires_at = timezone.now() + timedelta(seconds=pair.expires_in_seconds)
+        connector.save(update_fields=["access_token_expires_at"])
+        store(connector, access_token=pair.access_token, refresh_token=pair.refresh_token)
+        log.info("connector_token_refreshed", connector_id=connector.pk)
+        return pair.access_token
+
+
+def stop(connector_id: int, refusal: ChannelError) -> None:
+    """Stop every call of the account and say why: a person must authorise it again."""
+    changed = Connector.objects.filter(pk=connector_id, status=Connector.Status.ACTIVE).update(
+        status=Connector.Status.REAUTHORIZE, status_reason=str(refusal)[:300], updated_at=timezone.now()
+    )
+    if changed:
+        log.error("connector_needs_authorisation", connector_id=connector_id, code=refusal.code)
+
+
+def _is_fresh(connector: Connector) -> bool:
+    expires_at = connector.access_token_expires_at
+    return expires_at is not None and expires_at > timezone.now()
+
+
+def _owner(connector: Connector, field: str) -> str:
+    if connector.pk is None:
+        raise ValueError("save the connector first: its secrets are bound to its row")
+    return f"integracao_conector:{connector.pk}:{field}"

@@ -1,0 +1,100 @@
+"""Mercado Livre as the hub's port sees it: four verbs over `client` and `parsing`."""
+
+from collections.abc import Iterator, Sequence
+
+import structlog
+
+from apps.connectors.channel import (
+    AccountSnapshot,
+    ChannelError,
+    ListingSnapshot,
+    OrderSnapshot,
+    StockAnswer,
+    StockTarget,
+    TokenSource,
+)
+from apps.connectors.mercadolivre import parsing
+from apps.connectors.mercadolivre.client import MULTIGET_MAX, Client
+
+log = structlog.get_logger(__name__)
+
+
+def open_channel(tokens: TokenSource) -> "MercadoLivre":
+    """Return the channel of the account whose tokens these are."""
+    return MercadoLivre(tokens)
+
+
+class MercadoLivre:
+    """The `Channel` of one account. Every HTTP call has a budget of 5 s of its own; a verb makes a few at most."""
+
+    def __init__(self, tokens: TokenSource) -> None:
+        self.client = Client(tokens)
+
+    def account(self) -> AccountSnapshot:
+        """Return whose token this is."""
+        return parsing.account(self.client.me())
+
+    def order(self, external_id: str) -> OrderSnapshot:
+        """Return the order as it stands now, incomplete if they could not give all parts (contract §3.1)."""
+        raw, is_complete = self.client.order(external_id)
+        snapshot = parsing.order(raw, is_complete=is_complete)
+        if snapshot.external_id != external_id:
+            raise ChannelError(
+                f"Mercado Livre was asked for order {external_id} and answered order {snapshot.external_id}",
+                code="unreadable_answer",
+            )
+        return snapshot
+
+    def listings(self) -> Iterator[ListingSnapshot]:
+        """Yield every sellable number of the account, variations one by one.
+
+        A listing that cannot be read is logged and left out; it must not hide the others.
+        """
+        ids = self.client.item_ids(self.account().user_id)
+        for start in range(0, len(ids), MULTIGET_MAX):
+            yield from self._read_together(ids[start : start + MULTIGET_MAX])
+
+    def put_stock(self, target: StockTarget, quantity: int) -> StockAnswer:
+        """Set the absolute number shown for sale and return what the answer shows, which alone counts (contract §5.4).
+
+        With a variation the item is read just before, for all its variations must be sent.
+        """
+        if not target.variation_id:
+            raw, status = self.client.put_quantity(target.item_id, quantity)
+        else:
+            item = self.client.item(target.item_id)
+            entries = parsing.variation_quantities(item, variation_id=target.variation_id, quantity=quantity)
+            if entries is None:
+                raise ChannelError(
+                    f"listing {target.item_id} has no variation {target.variation_id} any more; map the SKU again",
+                    code="variation_not_found",
+                    permanent=True,
+                )
+            raw, status = self.client.put_variations(target.item_id, entries)
+        return parsing.stock_answer(raw, variation_id=target.variation_id, http_status=status)
+
+    def _read_together(self, item_ids: Sequence[str]) -> Iterator[ListingSnapshot]:
+        """Yield the listings of one multiget; what it could not give is asked for alone."""
+        missing = dict.fromkeys(item_ids)
+        for item_id, status, body in parsing.multiget_rows(self.client.items(item_ids)):
+            if item_id not in missing:
+                continue
+            try:
+                found = parsing.listings(body) if status == 200 else ()
+            except ChannelError:
+                continue
+            if found and found[0].item_id == item_id:
+                del missing[item_id]
+                yield from found
+        for item_id in missing:
+            yield from self._read_alone(item_id)
+
+    def _read_alone(self, item_id: str) -> Iterator[ListingSnapshot]:
+        try:
+            found = parsing.listings(self.client.item(item_id))
+        except ChannelError as error:
+            if error.account or error.code not in ("item_not_found", "unreadable_answer", "forbidden"):
+                raise
+            log.warning("ml.listing_left_out", item_id=item_id, code=error.code, reason=str(error))
+            return
+        yield from found

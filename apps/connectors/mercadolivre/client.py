@@ -1,0 +1,312 @@
+"""Mercado Livre's endpoints, one method each, and the one place where their refusals get our names.
+
+Each method returns their JSON untouched (`parsing` reads it) and raises ChannelError. Which error it is, is decided by
+the HTTP status first and by known machine words of the body second, never by prose alone: the envelope comes in at
+least eight variants (contract §6.2) and the texts in three languages.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+import structlog
+from django.conf import settings
+
+from apps.common import http
+from apps.connectors.channel import ChannelError, TokenSource
+from apps.connectors.mercadolivre.parsing import unreadable
+
+MULTIGET_MAX = 20  # contract §5.1
+SCAN_PAGE_SIZE = 100  # contract §5.1
+SCAN_PAGES_MAX = 5_000  # half a million listings; a scan that goes on for ever must end
+ITEM_BYTES_MAX = 8_000_000  # twenty items with 250 variations each are large
+RETRY_AFTER_SECONDS_MAX = 3600.0
+THEIR_WORDS_MAX = 300  # characters of their message that we repeat
+
+# What the hub reads of an item; the rest of it (pictures, terms …) is nine tenths of the bytes.
+ITEM_FIELDS = (
+    "id,title,price,status,sub_status,tags,available_quantity,user_product_id,seller_custom_field,"
+    "attributes,variations,shipping"
+)
+
+log = structlog.get_logger(__name__)
+
+
+class Client:
+    """Calls of one account. Not shared between threads: it remembers which multiget the server speaks."""
+
+    def __init__(self, tokens: TokenSource) -> None:
+        self.tokens = tokens
+        self.has_bulk_multiget = True
+
+    def me(self) -> object:
+        """`GET /users/me`: whose token this is; may come as 206 (contract §1.6)."""
+        return _json(self._call("GET", "/users/me", purpose="ml.account"))
+
+    def order(self, order_id: str) -> tuple[object, bool]:
+        """`GET /orders/{id}`: the order, and whether it came whole; 206 means parts are missing (contract §3.1).
+
+        A 404 is not permanent: an order may be missing for a short while after its notification (contract §2.1).
+        """
+        answer = self._call("GET", f"/orders/{_segment(order_id)}", purpose="ml.order", missing_code="order_not_found")
+        return _json(answer), answer.status != 206
+
+    def item(self, item_id: str) -> object:
+        """`GET /items/{id}`: one listing; variations show their SKU only with `include_attributes` (contract §5.1)."""
+        answer = self._call(
+            "GET",
+            f"/items/{_segment(item_id)}",
+            params={"include_attributes": "all"},
+            purpose="ml.item",
+            missing_code="item_not_found",
+        )
+        return _json(answer)
+
+    def item_ids(self, user_id: str) -> list[str]:
+        """`GET /users/{id}/items/search?search_type=scan`: the ids of all listings (contract §5.1).
+
+        All pages are read before anything is done with them, because the scroll dies after five quiet minutes. When
+        it dies all the same, one new scan starts.
+        """
+        ids: dict[str, None] = {}
+        try:
+            ids.update(dict.fromkeys(self._scan(user_id)))
+        except ChannelError as error:
+            if error.status not in (400, 404):
+                raise
+            log.warning("ml.scan_restarted", ids_read=len(ids), reason=str(error))
+            ids.update(dict.fromkeys(self._scan(user_id)))
+        return list(ids)
+
+    def _scan(self, user_id: str) -> Iterator[str]:
+        path = f"/users/{_segment(user_id)}/items/search"
+        params: dict[str, str | int] = {"search_type": "scan", "limit": SCAN_PAGE_SIZE}
+        for _ in range(SCAN_PAGES_MAX):
+            page = _json(self._call("GET", path, params=params, purpose="ml.listings"))
+            if not isinstance(page, dict) or not isinstance(page.get("results"), list):
+                raise unreadable("results", "the list of listings")
+            results = page["results"]
+            yield from (str(one) for one in results if isinstance(one, str | int))
+            scroll_id = page.get("scroll_id")
+            if not results or not isinstance(scroll_id, str) or not scroll_id:
+                return
+            params["scroll_id"] = scroll_id
+
+    def items(self, item_ids: Sequence[str]) -> object:
+        """`GET /items/bulk?ids=`: up to 20 listings as rows, errors among them (contract §5.1).
+
+        Where that is unknown (404 or 405) the older `GET /items?ids=` is asked, from then on at once. The two differ
+        in the rows' shape, which `parsing.multiget_rows` levels, and in how fields are chosen.
+        """
+        if len(item_ids) > MULTIGET_MAX:
+            raise ValueError(f"a multiget takes at most {MULTIGET_MAX} ids")
+        ids = ",".join(_segment(item_id) for item_id in item_ids)
+        if self.has_bulk_multiget:
+            chosen = "id,status_code," + ",".join(f"body.{name}" for name in ITEM_FIELDS.split(","))
+            try:
+                return self._multiget("/items/bulk", ids, chosen)
+            except ChannelError as error:
+                if error.status not in (404, 405):
+                    raise
+                self.has_bulk_multiget = False
+        return self._multiget("/items", ids, ITEM_FIELDS)
+
+    def _multiget(self, path: str, ids: str, attributes: str) -> object:
+        params = {"ids": ids, "attributes": attributes, "include_attributes": "all"}
+        return _json(self._call("GET", path, params=params, purpose="ml.items"))
+
+    def put_quantity(self, item_id: str, quantity: int) -> tuple[object, int]:
+        """`PUT /items/{id}` with the quantity of a listing without variations (contract §5.4).
+
+        Returns their JSON (None when the answer was not JSON) and the HTTP status. The status of the listing is never
+        sent: one that its seller paused stays paused (contract §5.2).
+        """
+        return self._put_item(item_id, {"available_quantity": quantity})
+
+    def put_variations(self, item_id: str, variations: Sequence[Mapping[str, object]]) -> tuple[object, int]:
+        """`PUT /items/{id}` with all variations of the listing, for one left out may be deleted (contract §5.4)."""
+        return self._put_item(item_id, {"variations": list(variations)})
+
+    def _put_item(self, item_id: str, body: object) -> tuple[object, int]:
+        path = f"/items/{_segment(item_id)}"
+        answer = self._call("PUT", path, json=body, purpose="ml.stock", missing_code="item_not_found")
+        try:
+            return answer.json(), answer.status
+        except ValueError:
+            return None, answer.status  # accepted, but it does not say what: the caller must not take it for proof
+
+    def _call(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, str | int] | None = None,
+        json: object = None,
+        purpose: str,
+        missing_code: str = "not_found",
+    ) -> http.Answer:
+        """Call with a token; after a 401 once more with another one, whatever the 401's text (contract §1.5)."""
+        token = self.tokens.access_token()
+        answer = self._send(method, path, token, params, json, purpose)
+        if answer.status == 401:
+            token = self.tokens.refreshed(token)
+            answer = self._send(method, path, token, params, json, purpose)
+        if 200 <= answer.status < 300:
+            return answer
+        raise refusal(answer, asked=f"{method} {path}", missing_code=missing_code)
+
+    @staticmethod
+    def _send(
+        method: str,
+        path: str,
+        token: str,
+        params: Mapping[str, str | int] | None,
+        json: object,
+        purpose: str,
+    ) -> http.Answer:
+        try:
+            return http.request(
+                method,
+                settings.MERCADOLIVRE_API_URL.rstrip("/") + path,
+                headers={"Authorization": f"Bearer {token}"},
+                params=params,
+                json=json,
+                purpose=purpose,
+                max_bytes=ITEM_BYTES_MAX,
+            )
+        except http.HttpFailure as failure:
+            raise unreachable(failure) from failure
+
+
+def _segment(identifier: str) -> str:
+    """Return an id that is safe within a path: ids come from outside, and `../` or `?` would call something else."""
+    if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", identifier):
+        raise ChannelError(
+            f"Mercado Livre has no id like {identifier[:80]!r}; nothing was asked", code="invalid_id", permanent=True
+        )
+    return identifier
+
+
+def _json(answer: http.Answer) -> object:
+    try:
+        return answer.json()
+    except ValueError:
+        raise unreadable("JSON", "the answer", status=answer.status) from None
+
+
+# --- Refusals ------------------------------------------------------------------------------------------------------
+
+
+def unreachable(failure: http.HttpFailure) -> ChannelError:
+    """Return the error for a call without an answer. It may have taken effect all the same if `failure.sent`."""
+    code = "unreadable_answer" if failure.code in ("too_large", "not_http") else failure.code
+    return ChannelError(f"Mercado Livre could not be asked: {failure}.", code=code)
+
+
+def refusal(answer: http.Answer, *, asked: str, missing_code: str = "not_found") -> ChannelError:
+    """Return the error for an answer that is not a 2xx.
+
+    asked: method and path, for the message. missing_code: what a 404 means there.
+    """
+    words, their_message = _envelope(answer)
+    code, is_permanent, is_account = _verdict(answer.status, words, missing_code)
+    retry_after_seconds = _retry_after_seconds(answer.headers.get("retry-after", ""))
+    message = f"Mercado Livre answered {answer.status} to {asked}"
+    return ChannelError(
+        f"{message}: {their_message}" if their_message else f"{message}, without a reason that can be read",
+        code=code,
+        permanent=is_permanent,
+        account=is_account,
+        retry_after_seconds=retry_after_seconds,
+        status=answer.status,
+    )
+
+
+# Machine words of a body with 400 or 403 -> our code, in the order in which they decide (contract §6.2, §6.4).
+KNOWN_WORDS = (
+    ("unauthorized_scopes", "unauthorized_application"),
+    ("unauthorized_application", "unauthorized_application"),
+    ("item.available_quantity.not_modifiable", "stock_managed_by_channel"),
+    ("item.available_quantity.invalid", "quantity_invalid"),
+    ("under_review", "item_under_review"),
+    ("closed", "item_closed"),
+)
+
+
+def _verdict(status: int, words: set[str], missing_code: str) -> tuple[str, bool, bool]:
+    """Return (code, permanent, account) for a status and the machine words of the body."""
+    if status == 401:
+        blocked = words & {"unauthorized_scopes", "unauthorized_application"}
+        return "unauthorized_application" if blocked else "unauthorized", False, True
+    if status == 404:
+        return missing_code, missing_code != "order_not_found", False
+    transient = {408: "timeout", 409: "conflict", 423: "conflict", 429: "rate_limited"}
+    if status in transient:
+        return transient[status], False, False
+    if status >= 500 or status < 400:
+        return "server_error", False, False
+    for word, code in KNOWN_WORDS:
+        if word in words:
+            return code, True, code == "unauthorized_application"
+    return ("forbidden" if status == 403 else "validation_failed"), True, False
+
+
+def _envelope(answer: http.Answer) -> tuple[set[str], str]:
+    """Return the machine words of an error body and its message, both empty for a body that is not JSON.
+
+    Warnings among the causes do not block (contract §6.2), so they are left out. `under_review` and `closed` are
+    picked out of messages because the refusal to change such an item has no code of its own that could be confirmed.
+    """
+    try:
+        body = answer.json()
+    except ValueError:
+        return set(), ""
+    if not isinstance(body, dict):
+        return set(), ""
+    causes = body.get("cause")
+    blocking = [body] + [
+        cause
+        for cause in (causes if isinstance(causes, list) else [causes])
+        if isinstance(cause, dict) and cause.get("type") != "warning"
+    ]
+    texts = [
+        part[key]
+        for part in blocking
+        for key in ("error", "code", "message", "error_description")
+        if _is_text(part, key)
+    ]
+    words = {word for text in texts for word in re.findall(r"[a-z0-9_]+(?:\.[a-z0-9_]+)*", text.lower())}
+    messages = [
+        part[key]
+        for part in reversed(blocking)
+        for key in ("message", "error_description", "error")
+        if _is_text(part, key)
+    ]
+    return words, _repeatable(messages[0] if messages else "")
+
+
+def _is_text(part: Mapping[str, object], key: str) -> bool:
+    return isinstance(part.get(key), str) and part[key] != ""
+
+
+def _repeatable(text: str) -> str:
+    """Return their message fit for our logs and pages: one line, short, without tokens, addresses or documents."""
+    text = re.sub(r"\b(APP_USR|TEST|TG)-\S+|\bBearer\s+\S+", "[token]", text)
+    text = re.sub(r"[^\s@]+@[^\s@]+", "[e-mail]", text)
+    text = re.sub(r"\b\d{3}\.?\d{3}\.?\d{3}-\d{2}\b|\b\d{2}\.?\d{3}\.?\d{3}/\d{4}-?\d{2}\b", "[document]", text)
+    text = "".join(sign if sign.isprintable() else " " for sign in text)
+    return " ".join(text.split())[:THEIR_WORDS_MAX]
+
+
+def _retry_after_seconds(value: str) -> float | None:
+    """Return the wait a Retry-After header asks for, in seconds, within reason; None when it asks for none."""
+    try:
+        seconds = float(value) if re.fullmatch(r"\d{1,9}(\.\d+)?", value.strip()) else None
+        if seconds is None:
+            moment = parsedate_to_datetime(value)
+            moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+            seconds = (moment - datetime.now(UTC)).total_seconds()
+    except (ValueError, TypeError, OverflowError):
+        return None
+    return min(max(seconds, 0.0), RETRY_AFTER_SECONDS_MAX)

@@ -1,0 +1,80 @@
+"""Trading tokens with Mercado Livre (contract §1.3, §1.4). One call, no state: who stores the pair holds the lock.
+
+A refresh token works once. So after a 200 the new one must be kept whatever else the answer lacks, and nothing here
+refuses an answer for a part the hub could do without.
+"""
+
+import re
+
+from django.conf import settings
+
+from apps.common import http
+from apps.connectors.channel import ChannelError, TokenPair
+from apps.connectors.mercadolivre.client import refusal, unreachable
+from apps.connectors.mercadolivre.parsing import unreadable, whole_number
+
+# Only these mean that the grant is gone; anything else is tried again with the same refresh token (contract §1.4).
+GRANT_IS_GONE = ("invalid_grant", "invalid_client", "unauthorized_client", "unauthorized_application")
+TOKEN_LENGTH_MAX = 2048
+LIFE_SECONDS_UNSAID = 10_800  # the shorter of the two lifetimes in their documentation (contract §1.2)
+
+
+def refresh(*, client_id: str, client_secret: str, refresh_token: str) -> TokenPair:
+    """Trade a refresh token for a new pair (contract §1.3). The old refresh token is spent by it.
+
+    Raises ChannelError(account=True, permanent=True) when only a person can help: the code is one of GRANT_IS_GONE.
+    After any other ChannelError the same refresh token may be tried again; if the answer was lost on its way the next
+    try will say `invalid_grant`, for nothing recovers a rotated token.
+    """
+    form = {
+        "grant_type": "refresh_token",
+        "client_id": client_id,
+        "client_secret": client_secret,
+        "refresh_token": refresh_token,
+    }
+    try:
+        answer = http.request(
+            "POST", settings.MERCADOLIVRE_API_URL.rstrip("/") + "/oauth/token", form=form, purpose="ml.token"
+        )
+    except http.HttpFailure as failure:
+        raise unreachable(failure) from failure
+    if not 200 <= answer.status < 300:
+        raise _refused(answer)
+    return _token_pair(answer, refresh_token)
+
+
+def _refused(answer: http.Answer) -> ChannelError:
+    error = refusal(answer, asked="the request for a token")
+    if answer.status == 429 or answer.status >= 500:
+        return error
+    try:
+        body = answer.json()
+    except ValueError:
+        body = None
+    word = body.get("error") or body.get("code") if isinstance(body, dict) else None
+    if word in GRANT_IS_GONE:
+        return ChannelError(str(error), code=word, permanent=True, account=True, status=answer.status)
+    return ChannelError(str(error), code="token_refused", status=answer.status)
+
+
+def _token_pair(answer: http.Answer, spent_refresh_token: str) -> TokenPair:
+    try:
+        body = answer.json()
+    except ValueError:
+        body = None
+    if not isinstance(body, dict) or not _token(body.get("access_token")):
+        raise unreadable("access_token", "the answer to the request for a token", status=answer.status)
+    user_id = body.get("user_id")
+    return TokenPair(
+        access_token=_token(body.get("access_token")),
+        # Without a new one the old stays valid (RFC 6749 §6).
+        refresh_token=_token(body.get("refresh_token")) or spent_refresh_token,
+        expires_in_seconds=whole_number(body.get("expires_in")) or LIFE_SECONDS_UNSAID,
+        user_id=str(user_id) if isinstance(user_id, int | str) else "",
+    )
+
+
+def _token(value: object) -> str:
+    """Return a token that can travel in a header: visible ASCII, not endless; "" for anything else."""
+    is_sound = isinstance(value, str) and len(value) <= TOKEN_LENGTH_MAX and re.fullmatch(r"[\x21-\x7e]+", value)
+    return str(value) if is_sound else ""

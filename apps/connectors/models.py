@@ -1,0 +1,160 @@
+"""Accounts on marketplaces, and what they sell.
+
+A **connector** is one tenant's account on one channel: its credentials (sealed), its state and how its stock is
+published. A **listing** is one sellable number on the channel, an item or one variation of it, mapped to a product; it
+also carries the duty to tell the channel a number (`sync`): when it is next due, who is telling it right now, how the
+last try went.
+"""
+
+import secrets
+from typing import ClassVar
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
+
+from apps.inventory.models import Location, Product
+from apps.tenants.models import Tenant
+
+
+def new_notification_token() -> str:
+    """Return an unguessable path part (192 bits) for a connector's notification address."""
+    return secrets.token_urlsafe(24)
+
+
+class Connector(models.Model):
+    """One tenant's account on one channel."""
+
+    class Kind(models.TextChoices):
+        MERCADO_LIVRE = "ML", "Mercado Livre"
+
+    class Status(models.TextChoices):
+        ACTIVE = "ATIVO", _("Active")
+        REAUTHORIZE = "REAUTORIZAR", _("Needs authorisation")
+        ERROR = "ERROR", _("Error")
+        PAUSED = "PAUSADO", _("Paused")
+
+    tenant = models.ForeignKey(Tenant, models.PROTECT, related_name="+", verbose_name=_("tenant"))
+    kind = models.CharField(_("channel"), max_length=32, choices=Kind, db_column="canal")
+    name = models.CharField(_("name"), max_length=100)
+    client_id = models.CharField("client_id", max_length=128)
+    client_secret_enc = models.TextField(editable=False, blank=True)
+    refresh_token_enc = models.TextField(editable=False, blank=True)
+    access_token_enc = models.TextField(editable=False, blank=True)
+    access_token_expires_at = models.DateTimeField(_("token valid until"), null=True, editable=False)
+    user_id = models.CharField(_("account"), max_length=64, db_column="external_user_id")
+    status = models.CharField(_("status"), max_length=16, choices=Status, default=Status.ACTIVE)
+    status_reason = models.CharField(_("reason"), max_length=300, blank=True)
+    notification_token = models.CharField(max_length=64, unique=True, default=new_notification_token, editable=False)
+    margin_percent = models.PositiveSmallIntegerField(
+        _("margin (%)"), default=100, help_text=_("Share of the available units that is published.")
+    )
+    locations = models.ManyToManyField(
+        Location,
+        blank=True,
+        related_name="connectors",
+        verbose_name=_("locations"),
+        help_text=_("Places whose stock this account sells; none chosen means all of them."),
+    )
+    last_sync_at = models.DateTimeField(_("last synchronisation"), null=True, editable=False)
+    created_at = models.DateTimeField(_("created at"), auto_now_add=True)
+    updated_at = models.DateTimeField(_("updated at"), auto_now=True)
+
+    TENANT_PATH: ClassVar[str] = "tenant"
+
+    class Meta:
+        db_table = "integracao_conector"
+        verbose_name = _("connector")
+        verbose_name_plural = _("connectors")
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            # an account sold through two connectors would be told two numbers
+            models.UniqueConstraint(fields=["kind", "client_id", "user_id"], name="connector_account_once"),
+            models.UniqueConstraint(fields=["tenant", "id"], name="connector_of_tenant"),
+            models.CheckConstraint(condition=Q(margin_percent__lte=100), name="connector_margin_at_most_100"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def notification_url(self) -> str:
+        """Return the address to enter at the channel as the application's callback."""
+        return settings.SALDO_PUBLIC_URL + reverse("ml-notification", args=[self.notification_token])
+
+    @property
+    def is_running(self) -> bool:
+        """Tell whether the hub may call the channel for this account."""
+        return self.status == self.Status.ACTIVE
+
+
+class Listing(models.Model):
+    """One sellable number on a channel, and the duty to keep it right."""
+
+    class SyncState(models.TextChoices):
+        """How the last try ended; that a number waits to be told is `due_at`, so the two can never disagree."""
+
+        NEVER = "PENDING", _("Never told")
+        SUCCESS = "SUCCESS", _("Synchronised")
+        RETRY = "RETRY", _("Will try again")
+        ERROR = "ERROR", _("Error")
+
+    tenant = models.ForeignKey(Tenant, models.PROTECT, related_name="+", verbose_name=_("tenant"))
+    connector = models.ForeignKey(
+        Connector, models.PROTECT, related_name="listings", verbose_name=_("connector"), db_index=False
+    )
+    product = models.ForeignKey(
+        Product, models.PROTECT, null=True, blank=True, related_name="listings", verbose_name=_("product")
+    )
+    item_id = models.CharField(_("item"), max_length=64)
+    variation_id = models.CharField(_("variation"), max_length=64, blank=True)
+    user_product_id = models.CharField(_("user product"), max_length=64, blank=True)
+    seller_sku = models.CharField(_("seller's SKU"), max_length=100, blank=True)
+    title = models.CharField(_("title"), max_length=300, blank=True)
+    channel_status = models.CharField(_("status on the channel"), max_length=32, blank=True)
+    logistic_type = models.CharField(_("logistics"), max_length=32, blank=True)
+
+    # What the channel last accepted, and the duty to tell it the next number. See sync/queue.py and sync/push.py.
+    accepted_quantity = models.IntegerField(_("accepted by the channel"), null=True)
+    accepted_at = models.DateTimeField(_("accepted at"), null=True)
+    sync_state = models.CharField(_("last try"), max_length=16, choices=SyncState, default=SyncState.NEVER)
+    due_at = models.DateTimeField(_("due at"), null=True)  # null: nothing to tell
+    lease_id = models.UUIDField(null=True)  # the worker that is telling it now …
+    lease_expires_at = models.DateTimeField(_("lease until"), null=True)  # … and until when it may
+    attempts = models.PositiveIntegerField(_("tries"), default=0)  # since the last success; counted before the call
+    last_error_code = models.CharField(_("error code"), max_length=64, blank=True)
+    last_error = models.CharField(_("last error"), max_length=500, blank=True)
+    # The movement that made the number wrong, for the log and for measuring freshness.
+    cause_movement_id = models.BigIntegerField(null=True)
+    cause_trace_id = models.UUIDField(null=True)
+    created_at = models.DateTimeField(_("created at"), auto_now_add=True)
+    updated_at = models.DateTimeField(_("updated at"), auto_now=True)
+
+    TENANT_PATH: ClassVar[str] = "tenant"
+
+    class Meta:
+        db_table = "integracao_anuncio"
+        verbose_name = _("listing")
+        verbose_name_plural = _("listings")
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(fields=["connector", "item_id", "variation_id"], name="listing_once_per_connector"),
+            models.CheckConstraint(
+                condition=Q(due_at__isnull=True) | Q(product__isnull=False), name="listing_due_only_if_mapped"
+            ),
+        ]
+        indexes: ClassVar[list[models.Index]] = [
+            # work not done yet; the one reader is sync.queue.claim_due
+            models.Index(fields=["due_at"], condition=Q(due_at__isnull=False), name="listing_due"),
+            models.Index(
+                fields=["lease_expires_at"], condition=Q(lease_expires_at__isnull=False), name="listing_leased"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.item_id}/{self.variation_id}" if self.variation_id else self.item_id
+
+    @property
+    def is_writable(self) -> bool:
+        """Tell whether the seller may set this number: not when the channel keeps the stock itself (Full)."""
+        return self.logistic_type != "fulfillment"

@@ -1,0 +1,593 @@
+"""The road out against a real socket server that behaves badly in one named way per test."""
+
+import json
+import logging
+import os
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from ipaddress import IPv4Address
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
+from structlog.testing import capture_logs
+
+from apps.common import http
+
+Behaviour = Callable[[socket.socket, int], None]
+OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 11\r\n\r\n" + b'{"ok":true}'
+
+
+class Peer:
+    """A server that reads one request after another and answers each as `behave(connection, number)` says.
+
+    It remembers the raw requests and how many connections were opened, the outside witness of every test.
+    """
+
+    def __init__(self, behave: Behaviour) -> None:
+        self.behave = behave
+        self.requests: list[bytes] = []
+        self.connections = 0
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                connection, _ = self.listener.accept()
+            except OSError:
+                return
+            self.connections += 1
+            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+
+    def _serve(self, connection: socket.socket) -> None:
+        with connection:
+            while True:
+                try:
+                    request = _read_request(connection)
+                    if not request:
+                        return
+                    self.requests.append(request)
+                    self.behave(connection, len(self.requests))
+                except OSError:
+                    return
+
+
+def _read_request(connection: socket.socket) -> bytes:
+    data = b""
+    while b"\r\n\r\n" not in data:
+        part = connection.recv(65536)
+        if not part:
+            return b""
+        data += part
+    head, _, body = data.partition(b"\r\n\r\n")
+    for line in head.split(b"\r\n"):
+        if line.lower().startswith(b"content-length:"):
+            while len(body) < int(line.split(b":")[1]):
+                body += connection.recv(65536)
+    return head + b"\r\n\r\n" + body
+
+
+@contextmanager
+def peer(behave: Behaviour) -> Iterator[Peer]:
+    server = Peer(behave)
+    try:
+        yield server
+    finally:
+        server.listener.close()
+
+
+def well_behaved(connection: socket.socket, number: int) -> None:
+    connection.sendall(OK)
+
+
+@pytest.fixture(autouse=True)
+def _no_kept_connections() -> Iterator[None]:
+    http._kept_connections.drop_all()
+    yield
+    http._kept_connections.drop_all()
+
+
+def fail(url: str, **options: object) -> tuple[http.HttpFailure, float]:
+    """Make a GET that must fail; return the failure and how long it took, in seconds."""
+    started = time.monotonic()
+    with pytest.raises(http.HttpFailure) as caught:
+        http.request("GET", url, purpose="test", **options)  # type: ignore[arg-type]
+    return caught.value, time.monotonic() - started
+
+
+# --- What goes out and what comes back ----------------------------------------------------------------------
+
+
+def test_a_json_call_sends_what_was_asked_and_returns_the_whole_answer() -> None:
+    with peer(well_behaved) as server:
+        answer = http.request(
+            "PUT",
+            server.url + "/items/MLB1",
+            headers={"Authorization": "Bearer secret"},
+            params={"ids": "MLB1,MLB2", "limit": 20},
+            json={"title": "Leão"},
+            purpose="test",
+        )
+    assert (answer.status, answer.json(), answer.headers["content-type"]) == (
+        200,
+        {"ok": True},
+        "application/json",
+    )
+    head, _, body = server.requests[0].partition(b"\r\n\r\n")
+    lines = head.decode().split("\r\n")
+    assert lines[0] == "PUT /items/MLB1?ids=MLB1,MLB2&limit=20 HTTP/1.1"
+    assert {"Authorization: Bearer secret", "Content-Type: application/json"} <= set(lines)
+    assert json.loads(body) == {"title": "Leão"}
+    assert answer.duration_ms > 0
+    assert "secret" not in repr(answer)
+
+
+def test_a_form_call_sends_its_fields_in_the_body() -> None:
+    with peer(well_behaved) as server:
+        http.request("POST", server.url + "/oauth/token", form={"code": "a b&c"}, purpose="test")
+    head, _, body = server.requests[0].partition(b"\r\n\r\n")
+    assert b"Content-Type: application/x-www-form-urlencoded" in head
+    assert body == b"code=a+b%26c"
+
+
+def test_refusals_are_answers_too() -> None:
+    def refuse(connection: socket.socket, number: int) -> None:
+        connection.sendall(b"HTTP/1.1 429 Too Many\r\nRetry-After: 7\r\nContent-Length: 0\r\n\r\n")
+
+    with peer(refuse) as server:
+        answer = http.request("GET", server.url + "/", purpose="test")
+    assert (answer.status, answer.headers["retry-after"], answer.body) == (429, "7", b"")
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>bad gateway</html>", b"[" * 200_000, b"\xff\xfe\xfd"])
+def test_a_body_that_is_not_json_is_a_value_error(body: bytes) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        http.Answer(200, {}, body, 1.0).json()
+
+
+def test_a_chunked_answer_is_read_to_its_end_and_the_connection_kept() -> None:
+    def chunked(connection: socket.socket, number: int) -> None:
+        connection.sendall(b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\n{"a"\r\n3\r\n:1}\r\n0\r\n\r\n')
+
+    with peer(chunked) as server:
+        for _ in range(2):
+            assert http.request("GET", server.url, purpose="test").json() == {"a": 1}
+    assert server.connections == 1
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["ftp://127.0.0.1/", "http:///x", "http://user:pass@127.0.0.1/", "/relative", "http://127.0.0.1/a b"],
+)
+def test_a_malformed_address_is_refused_before_anything_is_sent(url: str) -> None:
+    with pytest.raises(ValueError, match="address to call"):
+        http.request("GET", url, purpose="test")
+
+
+def test_a_token_with_a_line_break_is_refused_without_being_shown() -> None:
+    with peer(well_behaved) as server, pytest.raises(ValueError, match="Authorization") as caught:
+        http.request("GET", server.url, headers={"Authorization": "Bearer abc\r\nX: y"}, purpose="test")
+    assert "abc" not in str(caught.value)
+    assert server.requests == []
+
+
+# --- The budget ---------------------------------------------------------------------------------------------
+
+
+def drip(head: bytes, rest: bytes) -> Behaviour:
+    def behave(connection: socket.socket, number: int) -> None:
+        connection.sendall(head)
+        for byte in rest:
+            connection.sendall(bytes([byte]))
+            time.sleep(0.1)
+
+    return behave
+
+
+SLOW_PEERS = {
+    "silent": drip(b"", b""),
+    "drips its headers": drip(b"", OK),
+    "drips its body": drip(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n", b"x" * 1000),
+    "drips chunks": drip(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n" * 200),
+    "keeps saying continue": drip(b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 40),
+}
+
+
+@pytest.mark.parametrize("behave", SLOW_PEERS.values(), ids=SLOW_PEERS.keys())
+def test_a_slow_peer_costs_no_more_than_the_budget(behave: Behaviour) -> None:
+    with peer(behave) as server:
+        failure, seconds = fail(server.url, budget_seconds=0.5)
+    assert (failure.code, failure.sent) == ("timeout", True)
+    assert 0.45 < seconds < 0.8
+
+
+def test_a_peer_that_never_reads_costs_no_more_than_the_budget() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        started = time.monotonic()
+        with pytest.raises(http.HttpFailure) as caught:
+            http.request(
+                "PUT",
+                f"http://127.0.0.1:{deaf.getsockname()[1]}/",
+                json="x" * 20_000_000,  # more than the kernel's buffers take
+                purpose="test",
+                budget_seconds=0.5,
+            )
+        seconds = time.monotonic() - started
+    assert (caught.value.code, caught.value.sent) == ("timeout", True)
+    assert 0.45 < seconds < 0.9
+
+
+def test_a_tls_handshake_that_stalls_costs_no_more_than_the_budget() -> None:
+    def stall(listener: socket.socket) -> None:
+        with listener.accept()[0] as connection, suppress(OSError):
+            connection.recv(4096)
+            for byte in b"\x16\x03\x03\x10\x00" + b"\x02" * 100:  # a handshake record that never ends
+                connection.sendall(bytes([byte]))
+                time.sleep(0.1)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=stall, args=(listener,), daemon=True).start()
+        failure, seconds = fail(f"https://127.0.0.1:{listener.getsockname()[1]}/", budget_seconds=0.5)
+    assert (failure.code, failure.sent) == ("timeout", False)
+    assert 0.45 < seconds < 0.8
+
+
+def test_a_full_accept_queue_is_a_timeout_before_sending() -> None:
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as listener:
+        address = listener.getsockname()
+        waiting = []
+        for _ in range(4):  # the queue is full when a connect no longer completes
+            client = socket.socket()
+            client.setblocking(False)
+            client.connect_ex(address)
+            waiting.append(client)
+        time.sleep(0.1)
+        failure, seconds = fail(f"http://127.0.0.1:{address[1]}/", budget_seconds=0.5)
+        for client in waiting:
+            client.close()
+    assert (failure.code, failure.sent) == ("timeout", False)
+    assert seconds < 0.8
+
+
+def test_a_name_server_that_does_not_answer_costs_no_more_than_the_budget(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def slow(*args: object, **kwargs: object) -> list[object]:
+        time.sleep(1)
+        return []
+
+    monkeypatch.setattr(socket, "getaddrinfo", slow)
+    failure, seconds = fail("http://api.example.test/", budget_seconds=0.3)
+    assert (failure.code, failure.sent) == ("timeout", False)
+    assert seconds < 0.6
+
+
+def test_a_second_address_is_tried_when_the_first_is_dead(monkeypatch: pytest.MonkeyPatch) -> None:
+    with peer(well_behaved) as server:
+        live = ("127.0.0.1", server.listener.getsockname()[1])
+        dead = ("127.0.0.1", _unused_port())
+        two = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", target) for target in (dead, live)]
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **kwargs: two)
+        assert http.request("GET", "http://two.example.test/", purpose="test").status == 200
+
+
+@contextmanager
+def tls_peer(behave: Behaviour, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Serve one connection over TLS with a certificate for 127.0.0.1 that the process is told to trust."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    pem = Encoding.PEM
+    (folder / "key.pem").write_bytes(key.private_bytes(pem, PrivateFormat.PKCS8, NoEncryption()))
+    (folder / "certificate.pem").write_bytes(certificate.public_bytes(pem))
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(folder / "certificate.pem", folder / "key.pem")
+    monkeypatch.setenv("SSL_CERT_FILE", str(folder / "certificate.pem"))
+    http._tls_context.cache_clear()
+
+    def serve(listener: socket.socket) -> None:
+        with suppress(OSError), context.wrap_socket(listener.accept()[0], server_side=True) as connection:
+            number = 0
+            while _read_request(connection):
+                number += 1
+                behave(connection, number)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=serve, args=(listener,), daemon=True).start()
+        yield f"https://127.0.0.1:{listener.getsockname()[1]}/"
+    http._tls_context.cache_clear()
+
+
+def test_tls_is_spoken_and_its_connection_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with tls_peer(well_behaved, tmp_path, monkeypatch) as url:
+        answers = [http.request("PUT", url, json={"x": "y" * 100_000}, purpose="test") for _ in range(2)]
+    assert [answer.json() for answer in answers] == [{"ok": True}, {"ok": True}]
+
+
+def test_a_slow_body_over_tls_costs_no_more_than_the_budget(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with tls_peer(SLOW_PEERS["drips its body"], tmp_path, monkeypatch) as url:
+        failure, seconds = fail(url, budget_seconds=0.5)
+    assert (failure.code, failure.sent) == ("timeout", True)
+    assert 0.45 < seconds < 0.8
+
+
+def test_a_certificate_nobody_vouches_for_is_a_failed_connection_that_sent_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with tls_peer(well_behaved, tmp_path, monkeypatch) as url:
+        monkeypatch.delenv("SSL_CERT_FILE")
+        failure, _ = fail(url)
+    assert (failure.code, failure.sent) == ("connection_failed", False)
+
+
+# --- Other ways to be broken --------------------------------------------------------------------------------
+
+
+def _unused_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+def test_nobody_listening_is_a_failed_connection_that_sent_nothing() -> None:
+    failure, _ = fail(f"http://127.0.0.1:{_unused_port()}/")
+    assert (failure.code, failure.sent) == ("connection_failed", False)
+
+
+def test_a_plain_server_spoken_to_in_tls_is_a_failed_connection_that_sent_nothing() -> None:
+    with peer(well_behaved) as server:
+        failure, _ = fail(server.url.replace("http:", "https:"), budget_seconds=1.0)
+    assert failure.sent is False
+
+
+def reset(connection: socket.socket, number: int) -> None:
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")  # close sends RST
+    connection.close()
+
+
+def hang_up(connection: socket.socket, number: int) -> None:
+    connection.shutdown(socket.SHUT_RDWR)
+
+
+def cut_short(connection: socket.socket, number: int) -> None:
+    connection.sendall(OK[:-4])
+    connection.shutdown(socket.SHUT_RDWR)
+
+
+def cut_chunk(connection: socket.socket, number: int) -> None:
+    connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n10\r\nabc")
+    connection.shutdown(socket.SHUT_RDWR)
+
+
+@pytest.mark.parametrize("behave", [reset, hang_up, cut_short, cut_chunk])
+def test_a_connection_that_breaks_after_sending_is_not_retried(behave: Behaviour) -> None:
+    with peer(behave) as server:
+        failure, _ = fail(server.url)
+    assert (failure.code, failure.sent) == ("connection_failed", True)
+    assert len(server.requests) == 1
+
+
+def test_noise_instead_of_http_says_so() -> None:
+    with peer(lambda connection, number: connection.sendall(b"SSH-2.0-OpenSSH_9.2\r\n\r\n")) as server:
+        failure, _ = fail(server.url)
+    assert (failure.code, failure.sent) == ("not_http", True)
+
+
+def endless(connection: socket.socket, number: int) -> None:
+    connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+    while True:
+        connection.sendall(b"x" * 65536)
+
+
+def endless_chunks(connection: socket.socket, number: int) -> None:
+    connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+    while True:
+        connection.sendall(b"1000\r\n" + b"x" * 0x1000 + b"\r\n")
+
+
+def announced(connection: socket.socket, number: int) -> None:
+    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n")
+
+
+@pytest.mark.parametrize("behave", [endless, endless_chunks, announced])
+def test_an_answer_over_the_cap_is_dropped_at_once(behave: Behaviour) -> None:
+    with peer(behave) as server:
+        failure, seconds = fail(server.url, max_bytes=100_000)
+    assert (failure.code, failure.sent) == ("too_large", True)
+    assert seconds < 1
+
+
+def test_a_redirect_is_not_followed_and_carries_no_token_away() -> None:
+    with peer(well_behaved) as elsewhere:
+
+        def redirect(connection: socket.socket, number: int) -> None:
+            location = elsewhere.url.encode()
+            connection.sendall(b"HTTP/1.1 307 X\r\nLocation: " + location + b"/\r\nContent-Length: 0\r\n\r\n")
+
+        with peer(redirect) as server:
+            failure, _ = fail(server.url, headers={"Authorization": "Bearer secret"})
+    assert (failure.code, failure.sent) == ("redirected", True)
+    assert elsewhere.requests == []
+
+
+def test_cookies_are_not_sent_back_and_proxies_of_the_environment_are_not_used(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{_unused_port()}")
+
+    def set_cookie(connection: socket.socket, number: int) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\nSet-Cookie: a=b\r\nContent-Length: 2\r\n\r\n{}")
+
+    with peer(set_cookie) as server:
+        for _ in range(2):
+            http.request("GET", server.url, purpose="test")
+    assert len(server.requests) == 2
+    assert b"cookie" not in server.requests[1].lower()
+
+
+# --- Kept connections ---------------------------------------------------------------------------------------
+
+
+def test_a_thread_reuses_its_connection_and_shares_it_with_no_other() -> None:
+    with peer(well_behaved) as server:
+        for _ in range(3):
+            http.request("GET", server.url, purpose="test")
+        assert server.connections == 1
+        other = threading.Thread(target=http.request, args=("GET", server.url), kwargs={"purpose": "test"})
+        other.start()
+        other.join()
+        assert server.connections == 2
+
+
+def test_a_connection_closed_while_idle_is_replaced_before_anything_is_sent() -> None:
+    def answer_and_close(connection: socket.socket, number: int) -> None:
+        connection.sendall(OK)
+        connection.shutdown(socket.SHUT_RDWR)
+
+    with peer(answer_and_close) as server:
+        http.request("GET", server.url, purpose="test")
+        time.sleep(0.05)
+        http.request("POST", server.url, json={}, purpose="test")
+    assert [request[:4] for request in server.requests] == [b"GET ", b"POST"]
+
+
+def hang_up_on_the_second(connection: socket.socket, number: int) -> None:
+    if number == 2:
+        connection.shutdown(socket.SHUT_RDWR)
+    else:
+        connection.sendall(OK)
+
+
+def test_a_stale_connection_is_retried_once_when_repeating_is_safe() -> None:
+    with peer(hang_up_on_the_second) as server:
+        http.request("GET", server.url, purpose="test")
+        answer = http.request("PUT", server.url, json={"available_quantity": 3}, purpose="test")
+    assert answer.status == 200
+    assert (len(server.requests), server.connections) == (3, 2)
+
+
+def test_a_stale_connection_is_not_retried_when_repeating_could_act_twice() -> None:
+    with peer(hang_up_on_the_second) as server:
+        http.request("GET", server.url, purpose="test")
+        with pytest.raises(http.HttpFailure) as caught:
+            http.request("POST", server.url, json={}, purpose="test")
+    assert (caught.value.code, caught.value.sent) == ("connection_failed", True)
+    assert len(server.requests) == 2
+
+
+def test_a_connection_that_broke_within_an_answer_is_not_retried_even_if_reused() -> None:
+    def cut_the_second(connection: socket.socket, number: int) -> None:
+        if number == 2:
+            connection.sendall(b"HTTP/1.1 200")
+            connection.shutdown(socket.SHUT_RDWR)
+        else:
+            connection.sendall(OK)
+
+    with peer(cut_the_second) as server:
+        http.request("GET", server.url, purpose="test")
+        fail(server.url)
+    assert len(server.requests) == 2
+
+
+def test_a_timed_out_connection_is_not_reused_for_the_next_call() -> None:
+    def late_the_first_time(connection: socket.socket, number: int) -> None:
+        if number == 1:
+            time.sleep(0.3)
+            connection.sendall(OK.replace(b"true", b"null"))
+        else:
+            connection.sendall(OK)
+
+    with peer(late_the_first_time) as server:
+        fail(server.url, budget_seconds=0.1)
+        time.sleep(0.4)
+        assert http.request("GET", server.url, purpose="test").json() == {"ok": True}
+    assert server.connections == 2
+
+
+def test_few_connections_are_kept() -> None:
+    servers = [Peer(well_behaved) for _ in range(http.KEPT_CONNECTIONS_MAX + 2)]
+    for server in servers:
+        http.request("GET", server.url, purpose="test")
+    assert len(http._kept_connections.by_origin) == http.KEPT_CONNECTIONS_MAX
+    for server in servers:
+        server.listener.close()
+
+
+def test_a_forked_worker_opens_a_connection_of_its_own() -> None:
+    with peer(well_behaved) as server:
+        http.request("GET", server.url, purpose="test")
+        child = os.fork()
+        if child == 0:
+            try:
+                os._exit(0 if http.request("GET", server.url, purpose="test").status == 200 else 1)
+            finally:
+                os._exit(2)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        assert server.connections == 2
+        http.request("GET", server.url, purpose="test")  # the parent's line survived its child
+        assert server.connections == 2
+
+
+# --- The log line -------------------------------------------------------------------------------------------
+
+
+def test_one_line_is_logged_without_query_headers_or_bodies() -> None:
+    with peer(well_behaved) as server, capture_logs() as lines:
+        http.request(
+            "PUT",
+            server.url + "/items/MLB1?access_token=s3cret",
+            headers={"Authorization": "Bearer s3cret"},
+            json={"note": "s3cret"},
+            purpose="ml.stock",
+        )
+    (line,) = lines
+    assert "s3cret" not in str(line)
+    assert line.pop("duration_ms") >= 0
+    assert line == {
+        "event": "http.call",
+        "log_level": "info",
+        "method": "PUT",
+        "host": "127.0.0.1",
+        "path": "/items/MLB1",
+        "status": 200,
+        "outcome": "answered",
+        "purpose": "ml.stock",
+    }
+
+
+def test_a_failure_is_logged_with_its_code() -> None:
+    with capture_logs() as lines:
+        fail(f"http://127.0.0.1:{_unused_port()}/")
+    assert [(line["status"], line["outcome"]) for line in lines] == [(0, "connection_failed")]
+
+
+def test_a_call_costs_little_beyond_the_peers_time() -> None:
+    logging.disable(logging.INFO)
+    try:
+        with peer(well_behaved) as server:
+            durations = []
+            for _ in range(200):
+                started = time.perf_counter()
+                http.request("GET", server.url, purpose="test")
+                durations.append((time.perf_counter() - started) * 1000)
+    finally:
+        logging.disable(logging.NOTSET)
+    assert sorted(durations)[100] < 2.0  # ms, the peer's own thread included

@@ -1,0 +1,302 @@
+"""The port's four verbs, against the sandbox over real HTTP; what happened is asked of the sandbox, not of us."""
+
+import time
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from apps.connectors.channel import ChannelError, StockAnswer, StockTarget, open_channel
+from apps.connectors.mercadolivre.channel import MercadoLivre
+from apps.sandbox.server import Sandbox
+from tests.connectors.mercadolivre.conftest import Tokens, calls
+
+Seller = dict[str, Any]
+
+SHIRT: dict[str, Any] = {
+    "title": "Camiseta lisa",
+    "price": 60,
+    "available_quantity": 0,
+    "user_product": False,
+    "variations": [
+        {"seller_sku": "CAM-P", "gtin": "7890000000017", "available_quantity": 5},
+        {"seller_sku": "CAM-M", "available_quantity": 6},
+        {"seller_sku": "CAM-G", "available_quantity": 7},
+    ],
+}
+
+
+def create(box: Sandbox, seller: Seller, **fields: Any) -> str:
+    [item_id] = box.control.create_items(seller["user_id"], [{"available_quantity": 9, **fields}])
+    return item_id
+
+
+def variations(box: Sandbox, item_id: str) -> dict[str, int]:
+    return {str(one["id"]): one["available_quantity"] for one in box.control.item(item_id)["variations"]}
+
+
+def refused(shop: MercadoLivre, item_id: str, variation_id: str = "", quantity: int = 3) -> ChannelError:
+    with pytest.raises(ChannelError) as caught:
+        shop.put_stock(StockTarget(item_id, variation_id), quantity)
+    return caught.value
+
+
+def test_the_port_opens_this_channel(tokens: Tokens, seller: Seller) -> None:
+    assert open_channel("ML", tokens).account().user_id == str(seller["user_id"])
+
+
+def test_the_account_says_whose_token_it_is(shop: MercadoLivre, seller: Seller) -> None:
+    account = shop.account()
+    assert (account.user_id, account.nickname) == (str(seller["user_id"]), seller["nickname"])
+    assert account.site_id == "MLB"
+
+
+def test_a_partial_account_will_do(box: Sandbox, shop: MercadoLivre, seller: Seller) -> None:
+    box.control.add_fault(path="/users/me", action="partial", missing=["seller_reputation"])
+    assert shop.account().user_id == str(seller["user_id"])
+
+
+# --- Orders --------------------------------------------------------------------------------------------------------
+
+
+def test_a_sale_is_read_as_it_stands(box: Sandbox, shop: MercadoLivre, seller: Seller) -> None:
+    item_id = create(box, seller, seller_sku="CANECA", title="Caneca", price=49.9)
+    sale = box.control.sell(item_id, 2)
+    order = shop.order(str(sale["order_id"]))
+    assert (order.external_id, order.status, order.is_complete) == (str(sale["order_id"]), "paid", True)
+    assert (order.currency, order.total_amount) == ("BRL", Decimal("99.8"))
+    assert order.shipment_id == str(sale["shipment_id"])
+    (line,) = order.lines
+    assert (line.item_id, line.seller_sku, line.quantity) == (item_id, "CANECA", 2)
+    assert (line.variation_id, line.unit_price) == ("", Decimal("49.9"))
+
+
+def test_a_sale_of_a_variation_names_it(box: Sandbox, shop: MercadoLivre, seller: Seller) -> None:
+    item_id = create(box, seller, **SHIRT)
+    variation_id = list(variations(box, item_id))[1]
+    sale = box.control.sell(item_id, 1, variation_id=int(variation_id))
+    (line,) = shop.order(str(sale["order_id"])).lines
+    assert (line.item_id, line.variation_id, line.seller_sku) == (item_id, variation_id, "CAM-M")
+
+
+def test_two_readings_of_an_unchanged_order_have_one_hash_and_a_cancellation_another(
+    box: Sandbox, shop: MercadoLivre, seller: Seller
+) -> None:
+    sale = box.control.sell(create(box, seller))
+    first, second = (shop.order(str(sale["order_id"])) for _ in range(2))
+    assert first.content_hash() == second.content_hash()
+    box.control.cancel(sale["order_id"])
+    cancelled = shop.order(str(sale["order_id"]))
+    assert cancelled.status == "cancelled"
+    assert cancelled.content_hash() != first.content_hash()
+
+
+def test_an_order_with_parts_missing_is_marked_incomplete(box: Sandbox, shop: MercadoLivre, seller: Seller) -> None:
+    sale = box.control.sell(create(box, seller))
+    box.control.add_fault(path="/orders/", action="partial", missing=["buyer", "shipping"])
+    order = shop.order(str(sale["order_id"]))
+    assert (order.is_complete, order.status, order.shipment_id) == (False, "paid", "")
+
+
+def test_an_order_that_is_another_one_is_refused(box: Sandbox, shop: MercadoLivre, seller: Seller) -> None:
+    sale = box.control.sell(create(box, seller))
+    body = {**box.control.order(sale["order_id"]), "id": 2000000000000001}
+    box.control.add_fault(path="/orders/", action="status", status=200, body=body)
+    with pytest.raises(ChannelError, match="answered order 2000000000000001") as caught:
+        shop.order(str(sale["order_id"]))
+    assert (caught.value.code, caught.value.permanent) == ("unreadable_answer", False)
+
+
+def test_another_sellers_order_is_forbidden(box: Sandbox, shop: MercadoLivre, application: dict[str, Any]) -> None:
+    other = box.control.account(client_id=application["client_id"])
+    [item_id] = box.control.create_items(other["user_id"], [{"available_quantity": 9}])
+    sale = box.control.sell(item_id)
+    with pytest.raises(ChannelError) as caught:
+        shop.order(str(sale["order_id"]))
+    assert caught.value.status in (403, 404)
+    assert not caught.value.account
+
+
+# --- Listings ------------------------------------------------------------------------------------------------------
+
+
+def test_every_sellable_number_is_listed_variations_one_by_one(
+    box: Sandbox, shop: MercadoLivre, seller: Seller
+) -> None:
+    plain = box.control.create_many(seller["user_id"], 45, sku_prefix="SKU-")
+    shirt = create(box, seller, **SHIRT)
+    full = create(box, seller, seller_sku="FULL", logistic_type="fulfillment")
+    found = list(shop.listings())
+    assert len(found) == 45 + 3 + 1
+    assert {one.item_id for one in found} == {*plain, shirt, full}
+    assert {one.seller_sku: one.quantity for one in found if one.item_id == shirt} == {
+        "CAM-P": 5,
+        "CAM-M": 6,
+        "CAM-G": 7,
+    }
+    by_sku = {one.seller_sku: one for one in found}
+    assert (by_sku["CAM-P"].gtin, by_sku["CAM-P"].title, by_sku["CAM-P"].status) == (
+        "7890000000017",
+        "Camiseta lisa",
+        "active",
+    )
+    assert by_sku["FULL"].logistic_type == "fulfillment"
+    assert by_sku["SKU-00001"].user_product_id.startswith("MLBU")
+    assert len(calls(box, "/items/bulk")) == 3
+
+
+def test_listings_come_alike_through_the_older_multiget(box: Sandbox, shop: MercadoLivre, seller: Seller) -> None:
+    box.control.create_many(seller["user_id"], 3)
+    create(box, seller, **SHIRT)
+    new = sorted(map(repr, shop.listings()))
+    box.control.add_fault(path="^/items/bulk", action="status", status=405)
+    assert sorted(map(repr, shop.listings())) == new
+
+
+def test_a_row_the_multiget_could_not_give_is_read_alone(box: Sandbox, shop: MercadoLivre, seller: Seller) -> None:
+    ids = box.control.create_many(seller["user_id"], 3)
+    rows = [{"id": ids[0], "status_code": 500, "body": {"error": "internal_error"}}, {"id": ids[1], "status_code": 200}]
+    box.control.add_fault(path="^/items/bulk", action="status", status=200, body=rows)
+    assert sorted(one.item_id for one in shop.listings()) == sorted(ids)
+
+
+def test_a_listing_that_cannot_be_read_hides_no_other_and_is_logged(
+    box: Sandbox, shop: MercadoLivre, seller: Seller
+) -> None:
+    ids = box.control.create_many(seller["user_id"], 3)
+    box.control.add_fault(path="^/items/bulk", action="status", status=200, body=[])
+    box.control.add_fault(path=f"^/items/{ids[0]}", action="status", status=404)
+    box.control.add_fault(
+        path=f"^/items/{ids[1]}", action="status", status=200, body={"id": ids[1], "status": "active"}
+    )
+    with capture_logs() as lines:
+        assert [one.item_id for one in shop.listings()] == [ids[2]]
+    left_out = {line["item_id"]: line["code"] for line in lines if line["event"] == "ml.listing_left_out"}
+    assert left_out == {ids[0]: "item_not_found", ids[1]: "unreadable_answer"}
+
+
+def test_a_seller_without_listings_has_none(shop: MercadoLivre) -> None:
+    assert list(shop.listings()) == []
+
+
+# --- Stock ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_number_put_is_the_number_shown(box: Sandbox, shop: MercadoLivre, seller: Seller) -> None:
+    item_id = create(box, seller)
+    assert shop.put_stock(StockTarget(item_id, ""), 4) == StockAnswer(4, "active", 200)
+    assert box.control.item(item_id)["available_quantity"] == 4
+    (call,) = calls(box, f"/items/{item_id}")
+    assert (call["method"], call["body"]) == ("PUT", {"available_quantity": 4})
+
+
+def test_zero_pauses_and_stock_wakes_again(box: Sandbox, shop: MercadoLivre, seller: Seller) -> None:
+    item_id = create(box, seller)
+    assert shop.put_stock(StockTarget(item_id, ""), 0).listing_status == "paused"
+    assert shop.put_stock(StockTarget(item_id, ""), 1).listing_status == "active"
+
+
+def test_a_listing_its_seller_paused_stays_paused(box: Sandbox, shop: MercadoLivre, seller: Seller) -> None:
+    item_id = create(box, seller)
+    box.control.edit_item(item_id, status="paused", sub_status=["paused_by_seller"])
+    assert shop.put_stock(StockTarget(item_id, ""), 4) == StockAnswer(4, "paused", 200)
+    assert box.control.item(item_id)["status"] == "paused"
+
+
+def test_a_variation_is_set_and_its_sisters_survive(box: Sandbox, shop: MercadoLivre, seller: Seller) -> None:
+    item_id = create(box, seller, **SHIRT)
+    small, medium, large = variations(box, item_id)
+    box.control.sell(item_id, 2, variation_id=int(large))  # after whatever was read at import
+    assert shop.put_stock(StockTarget(item_id, medium), 1) == StockAnswer(1, "active", 200)
+    assert variations(box, item_id) == {small: 5, medium: 1, large: 5}
+
+
+def test_a_variation_added_by_hand_survives_too(box: Sandbox, shop: MercadoLivre, seller: Seller) -> None:
+    item_id = create(box, seller, **SHIRT)
+    small = next(iter(variations(box, item_id)))
+    box.control.edit_item(item_id, variations=[{"seller_sku": "CAM-GG", "available_quantity": 8}])
+    shop.put_stock(StockTarget(item_id, small), 2)
+    assert sorted(variations(box, item_id).values()) == [2, 6, 7, 8]
+
+
+def test_a_variation_that_is_gone_is_a_labelled_error_and_nothing_is_written(
+    box: Sandbox, shop: MercadoLivre, seller: Seller
+) -> None:
+    item_id = create(box, seller, **SHIRT)
+    before = variations(box, item_id)
+    error = refused(shop, item_id, "999999")
+    assert (error.code, error.permanent, error.account) == ("variation_not_found", True, False)
+    assert variations(box, item_id) == before
+    assert [call["method"] for call in calls(box, f"/items/{item_id}")] == ["GET"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "code"),
+    [
+        ({"status": "closed"}, "item_closed"),
+        ({"status": "under_review"}, "item_under_review"),
+        ({"logistic_type": "fulfillment"}, "stock_managed_by_channel"),
+        ({"condition": "used", "available_quantity": 1}, "quantity_invalid"),
+    ],
+)
+def test_a_listing_that_takes_no_number_is_a_labelled_error(
+    box: Sandbox, shop: MercadoLivre, seller: Seller, fields: dict[str, Any], code: str
+) -> None:
+    error = refused(shop, create(box, seller, **fields))
+    assert (error.code, error.permanent, error.account) == (code, True, False)
+
+
+def test_an_item_that_does_not_exist_is_a_labelled_error(shop: MercadoLivre) -> None:
+    error = refused(shop, "MLB1")
+    assert (error.code, error.permanent, error.account, error.status) == ("item_not_found", True, False, 404)
+
+
+@pytest.mark.parametrize("has_variations", [False, True])
+def test_a_200_that_changed_nothing_shows_the_old_number(
+    box: Sandbox, shop: MercadoLivre, seller: Seller, has_variations: bool
+) -> None:
+    item_id = create(box, seller, **(SHIRT if has_variations else {"available_quantity": 5}))
+    variation_id = next(iter(variations(box, item_id)), "")
+    box.control.add_fault(method="PUT", path="^/items/", action="lie")
+    assert shop.put_stock(StockTarget(item_id, variation_id), 3) == StockAnswer(5, "active", 200)
+
+
+def test_a_seller_with_depots_shows_that_the_number_was_ignored(box: Sandbox, application: dict[str, Any]) -> None:
+    depot = box.control.account(
+        client_id=application["client_id"], tags=["user_product_seller", "warehouse_management"]
+    )
+    [item_id] = box.control.create_items(depot["user_id"], [{"available_quantity": 9}])
+    own = Tokens(application["client_id"], application["client_secret"], depot["refresh_token"])
+    assert MercadoLivre(own).put_stock(StockTarget(item_id, ""), 3).quantity == 9
+
+
+def test_a_200_that_is_not_json_proves_nothing(box: Sandbox, shop: MercadoLivre, seller: Seller) -> None:
+    item_id = create(box, seller)
+    box.control.add_fault(method="PUT", path="^/items/", action="wrong_json")
+    assert shop.put_stock(StockTarget(item_id, ""), 3) == StockAnswer(None, "", 200)
+
+
+def test_an_answer_lost_after_the_write_is_repeated_to_the_same_end(
+    box: Sandbox, shop: MercadoLivre, seller: Seller
+) -> None:
+    item_id = create(box, seller)
+    box.control.add_fault(method="PUT", path="^/items/", action="reset_after_applying", times=1)
+    assert refused(shop, item_id).code == "connection_failed"
+    assert shop.put_stock(StockTarget(item_id, ""), 3).quantity == 3
+
+
+@pytest.mark.parametrize("action", ["timeout", "slow_header"])
+def test_no_call_takes_more_than_five_seconds_in_all(
+    box: Sandbox, shop: MercadoLivre, seller: Seller, action: str
+) -> None:
+    item_id = create(box, seller)
+    shop.account()
+    box.control.add_fault(
+        method="PUT", path="^/items/", action=action, delay_ms=400 if action == "slow_header" else 7000
+    )
+    started = time.monotonic()
+    error = refused(shop, item_id)
+    assert 4.9 < time.monotonic() - started < 5.5
+    assert (error.code, error.permanent, error.account, error.status) == ("timeout", False, False, 0)
+    assert "may have taken effect" in str(error)
