@@ -1,0 +1,61 @@
+"""What the hub told the channels: one row a try, written before the call and finished after it (law 7)."""
+
+from typing import ClassVar
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from apps.connectors.models import Connector, Listing
+from apps.inventory.models import Product
+from apps.tenants.models import Tenant
+
+
+class SyncLog(models.Model):
+    """One try to tell a channel one number (requirement 000, AC4)."""
+
+    class SyncType(models.TextChoices):
+        STOCK = "STOCK", _("Stock")
+
+    class Status(models.TextChoices):
+        PENDING = "PENDING", _("Sending")
+        SUCCESS = "SUCCESS", _("Synchronised")
+        ERROR = "ERROR", _("Error")
+        UNKNOWN = "UNKNOWN", _("Result unknown")  # the worker died between the call and the answer
+
+    tenant = models.ForeignKey(Tenant, models.PROTECT, related_name="+", verbose_name=_("tenant"), db_index=False)
+    product = models.ForeignKey(Product, models.PROTECT, related_name="+", verbose_name=_("product"), db_index=False)
+    connector = models.ForeignKey(
+        Connector, models.PROTECT, related_name="+", verbose_name=_("connector"), db_index=False
+    )
+    listing = models.ForeignKey(Listing, models.PROTECT, related_name="+", verbose_name=_("listing"), db_index=False)
+    marketplace = models.CharField(_("channel"), max_length=32)
+    sync_type = models.CharField(_("type"), max_length=16, choices=SyncType, default=SyncType.STOCK)
+    old_value = models.IntegerField(_("from"), null=True)  # null: what the channel showed was not known
+    new_value = models.IntegerField(_("to"))
+    status = models.CharField(_("status"), max_length=16, choices=Status, default=Status.PENDING)
+    error_code = models.CharField(_("error code"), max_length=64, blank=True)
+    error_message = models.CharField(_("error"), max_length=500, blank=True)
+    attempt = models.PositiveIntegerField(_("try"))
+    http_status = models.PositiveSmallIntegerField("HTTP", null=True)
+    duration_ms = models.PositiveIntegerField(_("duration (ms)"), null=True)
+    movement_id = models.BigIntegerField(_("movement"), null=True)
+    trace_id = models.UUIDField(_("trace id"), null=True)
+    timestamp = models.DateTimeField(_("time"), auto_now_add=True)
+    finished_at = models.DateTimeField(_("finished at"), null=True)
+
+    TENANT_PATH: ClassVar[str] = "tenant"
+
+    class Meta:
+        db_table = "marketplace_sync_logs"
+        verbose_name = _("synchronisation")
+        verbose_name_plural = _("synchronisations")
+        indexes: ClassVar[list[models.Index]] = [
+            models.Index(fields=["tenant", "-timestamp", "-id"], name="sync_log_newest"),
+            models.Index(fields=["tenant", "product", "-timestamp"], name="sync_log_of_product"),
+            models.Index(fields=["listing", "-timestamp"], name="sync_log_of_listing"),
+            # calls whose end was not written down; the one reader is push.close_interrupted
+            models.Index(fields=["listing"], condition=models.Q(status="PENDING"), name="sync_log_unfinished"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.listing_id}: {self.old_value} -> {self.new_value} {self.status}"

@@ -1,0 +1,23 @@
+"""Proof that no duty to tell a channel is stuck (invariants I8 and I13)."""
+
+from apps.common.findings import Finding, check
+
+RULES = {
+    "no listing is held long past its lease": """
+        SELECT l.id, l.item_id, l.lease_expires_at FROM integracao_anuncio l
+          JOIN integracao_conector c ON c.id = l.connector_id AND c.status = 'ATIVO'
+         WHERE l.lease_expires_at < now() - interval '2 minutes'""",
+    "no listing waits long past its time": """
+        SELECT l.id, l.item_id, l.due_at FROM integracao_anuncio l
+          JOIN integracao_conector c ON c.id = l.connector_id AND c.status = 'ATIVO'
+         WHERE l.due_at < now() - interval '10 minutes' AND l.lease_expires_at IS NULL""",
+    "no call is unfinished without a lease that covers it": """
+        SELECT s.id, s.listing_id, s.timestamp FROM marketplace_sync_logs s
+          JOIN integracao_anuncio l ON l.id = s.listing_id
+         WHERE s.status = 'PENDING' AND l.lease_id IS NULL AND s.timestamp < now() - interval '2 minutes'""",
+}
+
+
+def prove() -> list[Finding]:
+    """Return every broken rule of the sync with the rows that show it."""
+    return check(RULES)

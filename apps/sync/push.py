@@ -1,0 +1,180 @@
+"""Tell one channel one number: log, call, settle (law 7).
+
+The number is computed at the moment of sending and is absolute, so a repeated call does no harm (law 6). What counts is
+the number the channel's answer shows: a 200 that changed nothing is an error with its own label.
+"""
+
+import random
+import time
+import uuid
+from datetime import timedelta
+
+import structlog
+from django.db import transaction
+from django.utils import timezone
+
+from apps.connectors import credentials
+from apps.connectors.channel import ChannelError, StockAnswer, StockTarget, open_channel
+from apps.connectors.models import Connector, Listing
+from apps.sync import queue
+from apps.sync.models import SyncLog
+
+log = structlog.get_logger(__name__)
+
+FAST_TRIES = 3
+"""Tries with growing pauses before the listing is shown as an error (requirement 000, AC5)."""
+
+FIRST_PAUSE_SECONDS = 2.0
+SLOW_PAUSE = timedelta(minutes=10)
+"""After the fast tries: the channel may be down for hours, and a listing must come right without a person."""
+
+PERMANENT_PAUSE = timedelta(hours=6)
+"""A closed or channel-kept listing: asking again helps only after somebody changed something there."""
+
+
+def push_next() -> bool:
+    """Tell the next due listing its number. Returns False when nothing is due. Never raises for a channel's failure."""
+    claim = queue.claim_due()
+    if claim is None:
+        return False
+    with structlog.contextvars.bound_contextvars(trace_id=str(claim.trace_id or uuid.uuid4())):
+        _push(claim)
+    return True
+
+
+def _push(claim: queue.Claim) -> None:
+    if claim.was_interrupted:
+        close_interrupted(claim.listing_id)
+    listing = Listing.objects.select_related("connector").get(pk=claim.listing_id)
+    number = queue.target_of(listing.pk)
+    if number is None or listing.product_id is None:
+        _settle(claim)
+        return
+    entry = _open_log(claim, listing, listing.product_id, number)
+    started = time.monotonic()
+    try:
+        answer = _send(listing, number)
+    except ChannelError as refusal:
+        _settle_failure(claim, listing, entry, refusal, _elapsed_ms(started))
+    else:
+        _settle_answer(claim, listing, entry, answer, _elapsed_ms(started))
+
+
+def _send(listing: Listing, number: int) -> StockAnswer:
+    channel = open_channel(listing.connector.kind, credentials.ConnectorTokens(listing.connector_id))
+    return channel.put_stock(StockTarget(item_id=listing.item_id, variation_id=listing.variation_id), number)
+
+
+def close_interrupted(listing_id: int) -> None:
+    """Say of calls whose end was never written that their result is unknown: a worker died in the middle."""
+    SyncLog.objects.filter(listing_id=listing_id, status=SyncLog.Status.PENDING).update(
+        status=SyncLog.Status.UNKNOWN,
+        error_code="interrupted",
+        error_message="the worker stopped before the answer was written down; the number was sent again",
+        finished_at=timezone.now(),
+    )
+
+
+def _open_log(claim: queue.Claim, listing: Listing, product_id: int, number: int) -> SyncLog:
+    return SyncLog.objects.create(
+        tenant_id=listing.tenant_id,
+        product_id=product_id,
+        connector_id=listing.connector_id,
+        listing=listing,
+        marketplace=listing.connector.kind,
+        old_value=listing.accepted_quantity,
+        new_value=number,
+        attempt=claim.attempt,
+        movement_id=claim.movement_id,
+        trace_id=claim.trace_id,
+    )
+
+
+def _settle_answer(claim: queue.Claim, listing: Listing, entry: SyncLog, answer: StockAnswer, took_ms: int) -> None:
+    shown = answer.quantity
+    if shown != entry.new_value:
+        refusal = ChannelError(
+            f"the channel answered {answer.http_status} and shows {shown} instead of {entry.new_value}",
+            code="ignored_by_channel",
+            status=answer.http_status,
+        )
+        _settle_failure(claim, listing, entry, refusal, took_ms, shown=shown)
+        return
+    now = timezone.now()
+    with transaction.atomic():
+        _close_log(entry, SyncLog.Status.SUCCESS, took_ms, http_status=answer.http_status)
+        _settle(
+            claim,
+            sync_state=Listing.SyncState.SUCCESS,
+            attempts=0,
+            accepted_quantity=shown,
+            accepted_at=now,
+            channel_status=answer.listing_status,
+            last_error="",
+            last_error_code="",
+        )
+        Connector.objects.filter(pk=listing.connector_id).update(last_sync_at=now)
+    log.info("stock_pushed", listing_id=listing.pk, old=entry.old_value, new=shown, duration_ms=took_ms)
+
+
+def _settle_failure(
+    claim: queue.Claim,
+    listing: Listing,
+    entry: SyncLog,
+    refusal: ChannelError,
+    took_ms: int,
+    *,
+    shown: int | None = None,
+) -> None:
+    """Write down why it failed and when to try again; an account's failure stops the account, not the listing."""
+    state, pause = _next_try(claim.attempt, refusal)
+    known = {"accepted_quantity": shown, "accepted_at": timezone.now()} if shown is not None else {}
+    with transaction.atomic():
+        _close_log(
+            entry,
+            SyncLog.Status.ERROR,
+            took_ms,
+            http_status=refusal.status or None,
+            error_code=refusal.code,
+            error_message=str(refusal)[:500],
+        )
+        _settle(
+            claim,
+            sync_state=state,
+            due_at=timezone.now() + pause,
+            last_error=str(refusal)[:500],
+            last_error_code=refusal.code,
+            **known,
+        )
+    if refusal.account:
+        credentials.stop(listing.connector_id, refusal)
+    log.warning("stock_push_failed", listing_id=listing.pk, code=refusal.code, attempt=claim.attempt)
+
+
+def _next_try(attempt: int, refusal: ChannelError) -> tuple[Listing.SyncState, timedelta]:
+    """Return the state to show and the pause before the next try."""
+    if refusal.account:  # nothing of this account is claimed until a person authorised it again; then at once
+        return Listing.SyncState.RETRY, timedelta()
+    if refusal.permanent:
+        return Listing.SyncState.ERROR, PERMANENT_PAUSE
+    if attempt >= FAST_TRIES:
+        return Listing.SyncState.ERROR, SLOW_PAUSE
+    pause = FIRST_PAUSE_SECONDS * 2 ** (attempt - 1) * random.uniform(0.75, 1.25)  # noqa: S311  jitter, not a secret
+    return Listing.SyncState.RETRY, timedelta(seconds=max(pause, refusal.retry_after_seconds or 0))
+
+
+def _close_log(entry: SyncLog, status: SyncLog.Status, took_ms: int, **outcome: object) -> None:
+    SyncLog.objects.filter(pk=entry.pk).update(
+        status=status, duration_ms=took_ms, finished_at=timezone.now(), **outcome
+    )
+
+
+def _settle(claim: queue.Claim, **values: object) -> None:
+    """End the claim. A worker that lost its lease meanwhile changes nothing: it speaks of the past."""
+    Listing.objects.filter(pk=claim.listing_id, lease_id=claim.lease_id).update(
+        lease_id=None, lease_expires_at=None, updated_at=timezone.now(), **values
+    )
+
+
+def _elapsed_ms(started: float) -> int:
+    return round((time.monotonic() - started) * 1000)

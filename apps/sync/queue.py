@@ -1,0 +1,133 @@
+"""Which listings must be told a number: marked when the ledger moves, found again by comparison every minute.
+
+The queue is `Listing.due_at`, in PostgreSQL: a listing is in it once, however often its stock moves. A worker *claims*
+a due listing with a lease; while the lease runs nobody else tells that listing anything, so an old number never
+overtakes a newer one. A movement during the call sets `due_at` again and the listing is told again afterwards. A lease
+that ran out (the worker died) is due again by itself.
+"""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from django.db import connection, transaction
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from apps.connectors.models import Listing
+from apps.inventory import feed
+from apps.inventory.models import Movement
+from apps.sync.allocation import publishable
+
+FEED_CONSUMER = "sync"
+
+LEASE_SECONDS = 30
+"""Longer than the longest push (re-read and write, 5 s each, plus a token refresh), so only the dead lose a lease."""
+
+
+def follow() -> int:
+    """Mark the listings of every product whose available number moved since the last look. Returns movements read.
+
+    Listings that wait for a retry keep their date: a new movement must not turn a failing listing into a hot loop.
+    """
+    with feed.batch(FEED_CONSUMER) as movements:
+        causes = {m.product_id: m for m in movements if m.on_hand_delta != m.reserved_delta}
+        if causes:
+            _mark_due(causes)
+    return len(movements)
+
+
+def _mark_due(causes: dict[int, Movement]) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """UPDATE integracao_anuncio SET due_at = now(),
+                      cause_movement_id = cause.movement_id, cause_trace_id = cause.trace_id
+                 FROM unnest(%s::bigint[], %s::bigint[], %s::uuid[]) AS cause (product_id, movement_id, trace_id)
+                WHERE integracao_anuncio.product_id = cause.product_id AND due_at IS NULL
+                  AND logistic_type <> 'fulfillment'""",
+            [list(causes), [m.pk for m in causes.values()], [m.trace_id for m in causes.values()]],
+        )
+
+
+def mark_now(listings: QuerySet[Listing]) -> int:
+    """Make the given mapped listings due at once, retries included: a person asked. Returns how many."""
+    return listings.filter(product__isnull=False).update(due_at=timezone.now())
+
+
+TARGETS = """
+SELECT l.id, l.accepted_quantity, c.margin_percent, stock.pool
+  FROM integracao_anuncio l
+  JOIN integracao_conector c ON c.id = l.connector_id
+  JOIN LATERAL (
+      SELECT sum(greatest(b.quantity_available, 0)) AS pool
+        FROM inventory_balances b
+       WHERE b.tenant_id = l.tenant_id AND b.product_id = l.product_id
+         AND (NOT EXISTS (SELECT FROM integracao_conector_locations chosen WHERE chosen.connector_id = c.id)
+              OR b.location_id IN (SELECT chosen.location_id FROM integracao_conector_locations chosen
+                                    WHERE chosen.connector_id = c.id))
+  ) stock ON stock.pool IS NOT NULL
+ WHERE l.logistic_type <> 'fulfillment' AND {condition}
+"""
+# No balance, no row: the hub says nothing about a product whose stock it was never told, rather than zero.
+
+
+def target_of(listing_id: int) -> int | None:
+    """Return the number this listing should show now; None when the hub knows nothing of the product's stock."""
+    with connection.cursor() as cursor:
+        cursor.execute(TARGETS.format(condition="l.id = %s"), [listing_id])
+        row = cursor.fetchone()
+    return None if row is None else publishable(int(row[3]), margin_percent=row[2])
+
+
+def sweep() -> int:
+    """Compare what every active listing should show with what its channel last accepted; mark those that differ.
+
+    This heals whatever was lost anywhere. Returns how many were marked. Listings already due, being told, or waiting
+    for a retry are left alone.
+    """
+    condition = "c.status = 'ATIVO' AND l.product_id IS NOT NULL AND l.due_at IS NULL AND l.lease_expires_at IS NULL"
+    wrong: list[int] = []
+    with transaction.atomic(), connection.chunked_cursor() as cursor:  # the rows stay in PostgreSQL
+        cursor.execute(TARGETS.format(condition=condition))
+        for listing_id, accepted, margin_percent, pool in cursor:
+            if accepted != publishable(int(pool), margin_percent=margin_percent):
+                wrong.append(listing_id)
+    still_idle = Listing.objects.filter(pk__in=wrong, due_at__isnull=True, lease_expires_at__isnull=True)
+    return still_idle.update(due_at=timezone.now())
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The right to tell one listing its number until the lease ends. `lease_id` tells a late worker from a live one."""
+
+    listing_id: int
+    lease_id: UUID
+    attempt: int
+    movement_id: int | None
+    trace_id: UUID | None
+    was_interrupted: bool  # an earlier lease ran out: somebody died in mid-call
+
+
+CLAIM = """
+WITH due AS (
+    SELECT l.id, l.lease_expires_at IS NOT NULL AS was_interrupted
+      FROM integracao_anuncio l JOIN integracao_conector c ON c.id = l.connector_id
+     WHERE c.status = 'ATIVO'
+       AND ((l.due_at <= now() AND l.lease_expires_at IS NULL) OR l.lease_expires_at <= now())
+     ORDER BY l.due_at NULLS FIRST, l.id
+     LIMIT 1
+       FOR UPDATE OF l SKIP LOCKED
+)
+UPDATE integracao_anuncio l
+   SET lease_id = gen_random_uuid(), lease_expires_at = now() + make_interval(secs => %s),
+       due_at = NULL, attempts = l.attempts + 1
+  FROM due WHERE l.id = due.id
+RETURNING l.id, l.lease_id, l.attempts, l.cause_movement_id, l.cause_trace_id, due.was_interrupted
+"""
+
+
+def claim_due() -> Claim | None:
+    """Claim the listing that waited longest, or return None when there is nothing to tell."""
+    with connection.cursor() as cursor:
+        cursor.execute(CLAIM, [LEASE_SECONDS])
+        row = cursor.fetchone()
+    return Claim(*row) if row else None
