@@ -1,0 +1,294 @@
+"""The inbox: keep what arrives, then work through it (law 5: a notification is a hint, never a fact).
+
+The road of an event (architecture §3):
+1. `store` writes the raw delivery; the sender is answered right after, whatever the body holds;
+2. `claim_due` takes the oldest due event and every other due event about the same resource, with a lease;
+3. the resource is read from the channel, outside any transaction;
+4. `_take_in` writes the effect key, the order and its stock movements in one transaction, and settles the events there.
+Workers may die anywhere between: the lease ends and the road is walked again, with the same effect once.
+"""
+
+import json
+import uuid
+from dataclasses import dataclass
+from datetime import timedelta
+
+import structlog
+from django.db import DatabaseError, connection, transaction
+from django.utils import timezone
+
+from apps.connectors import credentials
+from apps.connectors.channel import ChannelError, Notice, OrderSnapshot, Poison, open_channel, read_notice
+from apps.connectors.models import Connector, Listing
+from apps.events.models import IntegrationEvent
+from apps.orders import intake
+from apps.orders.intake import MappingNeeded, Outcome
+
+log = structlog.get_logger(__name__)
+
+Status = IntegrationEvent.Status
+
+LEASE_SECONDS = 30
+"""Longer than the longest road: a read (5 s), a token refresh (5 s) and the read again (5 s)."""
+
+RETRY_PAUSES = (timedelta(seconds=30), timedelta(minutes=2), timedelta(minutes=10))
+"""Pauses after a failure that may pass (requirement 001, Backoff); after the last a person is asked."""
+
+CLAIMS_MAX = 8
+"""An event that was claimed this often and never settled kills its workers: it is set aside for a person."""
+
+COLLAPSE_MAX = 500
+"""Deliveries about one resource that one read settles at once."""
+
+TOPIC_ORDERS = "orders_v2"
+
+
+def store(connector: Connector, body: bytes) -> IntegrationEvent:
+    """Keep one delivery, in one INSERT. Never raises for what the body holds: poison is kept in quarantine.
+
+    `connector` is the one whose address was called; the event belongs to the account that the body names, when that
+    account uses the same application at the channel, else it is quarantined.
+    """
+    event = IntegrationEvent(
+        tenant_id=connector.tenant_id, connector=connector, channel=connector.kind, body=body, trace_id=uuid.uuid4()
+    )
+    _read(event, connector)
+    event.save(force_insert=True)
+    return event
+
+
+def read_again(event: IntegrationEvent) -> None:
+    """Read a kept delivery anew from its raw bytes: the hub may know its account or its topic by now."""
+    _read(event, event.connector)
+    event.save()
+
+
+def _read(event: IntegrationEvent, connector: Connector) -> None:
+    try:
+        notice = read_notice(connector.kind, bytes(event.body))
+    except Poison as reason:
+        _quarantine(event, "unreadable", str(reason))
+    else:
+        event.payload = json.loads(bytes(event.body))  # safe to keep as jsonb: `read_notice` refused whatever is not
+        _describe(event, notice)
+        _address(event, connector, notice)
+
+
+def _describe(event: IntegrationEvent, notice: Notice) -> None:
+    event.topic = notice.topic[:64]
+    event.resource_kind = notice.resource_kind
+    event.external_id = notice.resource_id
+    event.delivery_key = notice.delivery_id[:128]
+
+
+def _address(event: IntegrationEvent, connector: Connector, notice: Notice) -> None:
+    """Give the event to the account it is about, or to quarantine.
+
+    One application at the channel has one callback address for all its sellers (contract §2.1), so the account is
+    found from the body, but only among accounts of the very application whose address was called.
+    """
+    if notice.application_id != connector.client_id:
+        _quarantine(event, "foreign_application", "the notification is of another application")
+        return
+    owner = (
+        connector
+        if notice.user_id == connector.user_id
+        else Connector.objects.filter(
+            kind=connector.kind, client_id=connector.client_id, user_id=notice.user_id
+        ).first()
+    )
+    if owner is None:
+        _quarantine(event, "unknown_account", "no connector has the account that the notification names")
+        return
+    event.connector, event.tenant_id = owner, owner.tenant_id
+    if notice.topic == TOPIC_ORDERS and notice.resource_id:
+        event.status, event.next_attempt_at = Status.RECEIVED, timezone.now()
+    else:
+        event.status, event.processed_at = Status.IGNORED, timezone.now()
+
+
+def _quarantine(event: IntegrationEvent, code: str, reason: str) -> None:
+    event.status, event.error_code, event.error_msg = Status.QUARANTINED, code, reason[:500]
+    event.next_attempt_at = None
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The right to work on some events about one resource. An event's `attempts` tell a late worker from a live one."""
+
+    connector_id: int
+    resource_kind: str
+    external_id: str
+    trace_id: uuid.UUID
+    attempts: dict[int, int]  # event id -> its attempts as of this claim; the first is the oldest
+
+    @property
+    def tries(self) -> int:
+        """How often the most tried of these events was claimed."""
+        return max(self.attempts.values())
+
+
+CLAIM = """
+WITH head AS (
+    SELECT e.connector_id, e.resource_kind, e.external_id
+      FROM integracao_evento e JOIN integracao_conector c ON c.id = e.connector_id AND c.status = 'ATIVO'
+     WHERE e.next_attempt_at <= now()
+     ORDER BY e.next_attempt_at, e.id LIMIT 1 FOR UPDATE OF e SKIP LOCKED
+), due AS (
+    SELECT e.id FROM integracao_evento e JOIN head USING (connector_id, resource_kind, external_id)
+     WHERE e.next_attempt_at <= now() ORDER BY e.id LIMIT %s FOR UPDATE OF e SKIP LOCKED
+)
+UPDATE integracao_evento e
+   SET next_attempt_at = now() + make_interval(secs => %s), attempts = e.attempts + 1
+  FROM due WHERE e.id = due.id
+RETURNING e.id, e.attempts, e.connector_id, e.resource_kind, e.external_id, e.trace_id
+"""
+
+
+def claim_due() -> Claim | None:
+    """Claim the event that waited longest and its like, or return None when nothing is due."""
+    with connection.cursor() as cursor:
+        cursor.execute(CLAIM, [COLLAPSE_MAX, LEASE_SECONDS])
+        rows = sorted(cursor.fetchall())
+    if not rows:
+        return None
+    _, _, connector_id, resource_kind, external_id, trace_id = rows[0]
+    return Claim(connector_id, resource_kind, external_id, trace_id, {row[0]: row[1] for row in rows})
+
+
+def process_next() -> bool:
+    """Take the next due resource through the road. Returns False when nothing is due.
+
+    Never raises for what one event holds or for a channel's failure: the event is settled with a reason instead, so one
+    bad event cannot hold up the others. Raises DatabaseError when the database itself is away.
+    """
+    claim = claim_due()
+    if claim is None:
+        return False
+    with structlog.contextvars.bound_contextvars(trace_id=str(claim.trace_id), event_id=min(claim.attempts)):
+        if claim.tries > CLAIMS_MAX:
+            _settle_failure(claim, "worker_died", "every worker that took this event died of it", may_pass=False)
+            return True
+        try:
+            _process(claim)
+        except ChannelError as refusal:
+            _settle_failure(claim, refusal.code, str(refusal), may_pass=not refusal.permanent or refusal.account)
+            if refusal.account:
+                credentials.stop(claim.connector_id, refusal)
+        except DatabaseError:
+            log.exception("event_interrupted")
+            raise
+        except Exception as defect:  # a defect of ours: keep the event, show it, go on with the others
+            log.exception("event_failed")
+            _settle_failure(claim, "internal_error", f"{type(defect).__name__}; see the log", may_pass=True)
+    return True
+
+
+def _process(claim: Claim) -> None:
+    connector = Connector.objects.select_related("tenant").get(pk=claim.connector_id)
+    channel = open_channel(connector.kind, credentials.ConnectorTokens(connector.pk))
+    snapshot = channel.order(claim.external_id)
+    try:
+        outcome = _take_in(claim, connector, snapshot)
+    except MappingNeeded as unmapped:
+        _park(claim, connector, unmapped)
+        return
+    log.info("order_read", connector_id=connector.pk, order=snapshot.external_id, outcome=outcome.value)
+
+
+def _take_in(claim: Claim, connector: Connector, snapshot: OrderSnapshot) -> Outcome:
+    """Effect key, order, stock and the events' end, all in one transaction (T2)."""
+    with transaction.atomic():
+        if _claim_effect(effect_key(connector, snapshot)):
+            outcome = intake.take_in(connector, snapshot, trace_id=claim.trace_id)
+        else:
+            outcome = Outcome.UNCHANGED
+        news = Status.DUPLICATE if outcome in {Outcome.UNCHANGED, Outcome.OUTDATED} else Status.PROCESSED
+        first, *rest = sorted(claim.attempts)
+        _settle(claim, [first], status=news)
+        _settle(claim, rest, status=Status.DUPLICATE)
+    return outcome
+
+
+def effect_key(connector: Connector, snapshot: OrderSnapshot) -> str:
+    """Return the key of one effect: channel, tenant, type, external id, and the version the resource itself shows."""
+    updated_at = snapshot.updated_at.isoformat() if snapshot.updated_at else ""
+    version = f"{updated_at}:{snapshot.content_hash()[:32]}"
+    return f"{connector.kind}|{connector.tenant_id}|ORDER|{snapshot.external_id}|{version}"
+
+
+def _claim_effect(key: str) -> bool:
+    """Write the effect's key; False when the effect happened before. A rival with the same key waits for our commit."""
+    with connection.cursor() as cursor:
+        cursor.execute("INSERT INTO idempotencia (chave, created_at) VALUES (%s, now()) ON CONFLICT DO NOTHING", [key])
+        return bool(cursor.rowcount)
+
+
+def _park(claim: Claim, connector: Connector, unmapped: MappingNeeded) -> None:
+    """Wait for a person to map the listings; they appear among the listings, unmapped. Nothing was taken in."""
+    with transaction.atomic():
+        for line in unmapped.lines:
+            Listing.objects.get_or_create(
+                connector=connector,
+                item_id=line.item_id,
+                variation_id=line.variation_id,
+                defaults={
+                    "tenant_id": connector.tenant_id,
+                    "user_product_id": line.user_product_id,
+                    "seller_sku": line.seller_sku[:100],
+                    "title": line.title[:300],
+                },
+            )
+        waiting_for = [intake.listing_key(line.item_id, line.variation_id) for line in unmapped.lines]
+        _settle(
+            claim,
+            list(claim.attempts),
+            status=Status.MAPPING,
+            error_code="mapping_needed",
+            error_msg=f"not mapped to a product: {unmapped}"[:500],
+            waiting_for=waiting_for,
+        )
+
+
+WAKE_MAPPED = """
+UPDATE integracao_evento e SET next_attempt_at = now(), status = 'NOVA_TENTATIVA'
+ WHERE e.status = 'MAPEAMENTO' AND NOT EXISTS (
+    SELECT FROM unnest(e.waiting_for) AS waiting (listing) WHERE NOT EXISTS (
+        SELECT FROM integracao_anuncio l
+         WHERE l.connector_id = e.connector_id AND l.product_id IS NOT NULL
+           AND waiting.listing = l.item_id || CASE l.variation_id WHEN '' THEN '' ELSE '/' || l.variation_id END))
+"""
+
+
+def wake_mapped() -> int:
+    """Make events due whose listings are all mapped by now, however that happened. Returns how many."""
+    with connection.cursor() as cursor:
+        cursor.execute(WAKE_MAPPED)
+        return int(cursor.rowcount)
+
+
+def _settle_failure(claim: Claim, code: str, reason: str, *, may_pass: bool) -> None:
+    """Try again after a pause, or ask a person when tries are used up or trying again cannot help."""
+    if may_pass and claim.tries <= len(RETRY_PAUSES):
+        pause = RETRY_PAUSES[claim.tries - 1]
+        _settle(
+            claim,
+            list(claim.attempts),
+            status=Status.RETRY,
+            error_code=code,
+            error_msg=reason[:500],
+            next_attempt_at=timezone.now() + pause,
+        )
+    else:
+        _settle(claim, list(claim.attempts), status=Status.ERROR, error_code=code, error_msg=reason[:500])
+    log.warning("event_not_processed", code=code, tries=claim.tries)
+
+
+def _settle(claim: Claim, event_ids: list[int], **values: object) -> None:
+    """End the claim on some of its events. One that was claimed again meanwhile is left to its new owner."""
+    values = {"error_code": "", "error_msg": "", "next_attempt_at": None, "waiting_for": [], **values}
+    for attempts in {claim.attempts[event_id] for event_id in event_ids}:
+        same = [event_id for event_id in event_ids if claim.attempts[event_id] == attempts]
+        IntegrationEvent.objects.filter(pk__in=same, attempts=attempts).update(
+            processed_at=None if values["next_attempt_at"] else timezone.now(), **values
+        )

@@ -1,0 +1,93 @@
+"""What the channels told us, as they told it.
+
+An **integration event** is one delivery: its raw bytes, what could be read from them, and how far the hub has come with
+it. `next_attempt_at` is the duty: null when nothing is left to do, else when a worker may (again) take it; a claim
+pushes it past the lease, so an event of a dead worker falls due by itself. An **idempotency key** is one effect that
+happened: written in the same transaction as the effect, so there is never one without the other.
+"""
+
+import uuid
+from typing import ClassVar
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from apps.connectors.models import Connector
+from apps.tenants.models import Tenant
+
+
+class IntegrationEvent(models.Model):
+    """One delivery from a channel."""
+
+    class Status(models.TextChoices):
+        RECEIVED = "RECEBIDO", _("Received")
+        RETRY = "NOVA_TENTATIVA", _("Will try again")
+        PROCESSED = "PROCESSADO", _("Processed")
+        DUPLICATE = "DUPLICADO", _("Duplicate")
+        IGNORED = "IGNORADO", _("Not used")
+        MAPPING = "MAPEAMENTO", _("Mapping needed")
+        QUARANTINED = "QUARENTENA", _("Quarantined")
+        ERROR = "ERRO", _("Error")
+
+    tenant = models.ForeignKey(Tenant, models.PROTECT, related_name="+", verbose_name=_("tenant"), db_index=False)
+    connector = models.ForeignKey(
+        Connector, models.PROTECT, related_name="+", verbose_name=_("connector"), db_index=False
+    )
+    channel = models.CharField(_("channel"), max_length=32, db_column="canal")
+    topic = models.CharField(_("type"), max_length=64, db_column="tipo", blank=True)
+    resource_kind = models.CharField(max_length=64, blank=True)
+    external_id = models.CharField(_("resource"), max_length=128, blank=True)
+    delivery_key = models.CharField(_("delivery"), max_length=128, blank=True)
+    body = models.BinaryField()  # as received: not every body is JSON that PostgreSQL would keep …
+    payload = models.JSONField(_("content"), db_column="payload_json", null=True)  # … this is, when it could be read
+    status = models.CharField(_("status"), max_length=16, choices=Status, default=Status.RECEIVED)
+    error_code = models.CharField(_("error code"), max_length=64, blank=True)
+    error_msg = models.CharField(_("error"), max_length=500, blank=True)
+    waiting_for = ArrayField(models.CharField(max_length=140), default=list, blank=True)  # listings to be mapped
+    attempts = models.PositiveIntegerField(_("tries"), default=0)  # counted when claimed, before the work
+    next_attempt_at = models.DateTimeField(_("next try"), null=True)
+    reprocess_count = models.PositiveIntegerField(_("reprocessed"), default=0)
+    trace_id = models.UUIDField(_("trace id"), default=uuid.uuid4)
+    received_at = models.DateTimeField(_("received at"), auto_now_add=True)
+    processed_at = models.DateTimeField(_("processed at"), null=True)
+
+    TENANT_PATH: ClassVar[str] = "tenant"
+
+    class Meta:
+        db_table = "integracao_evento"
+        verbose_name = _("event")
+        verbose_name_plural = _("events")
+        indexes: ClassVar[list[models.Index]] = [
+            models.Index(fields=["tenant", "channel", "-received_at", "-id"], name="ix_evento_tenant_canal"),
+            models.Index(fields=["tenant", "external_id"], name="ix_evento_resource"),
+            # work not done yet; the one reader is inbox.claim_due
+            models.Index(
+                fields=["next_attempt_at", "id"], condition=Q(next_attempt_at__isnull=False), name="ix_evento_due"
+            ),
+            # the same work by resource: a burst about one resource is one read
+            models.Index(
+                fields=["connector", "resource_kind", "external_id"],
+                condition=Q(next_attempt_at__isnull=False),
+                name="ix_evento_due_resource",
+            ),
+            # the one reader is inbox.wake_mapped
+            models.Index(fields=["connector"], condition=Q(status="MAPEAMENTO"), name="ix_evento_mapping"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.topic} {self.external_id}".strip() or f"#{self.pk}"
+
+
+class IdempotencyKey(models.Model):
+    """One effect that happened: `ML|tenant|type|external_id|version` (requirement 001, with the tenant in it)."""
+
+    key = models.CharField(max_length=256, primary_key=True, db_column="chave")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        db_table = "idempotencia"
+
+    def __str__(self) -> str:
+        return self.key

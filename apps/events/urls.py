@@ -1,0 +1,7 @@
+from django.urls import path
+
+from apps.events import views
+
+urlpatterns = [
+    path("ml/notificacoes/<str:token>", views.ml_notification, name="ml-notification"),
+]

@@ -1,0 +1,51 @@
+"""The front door for machines."""
+
+import structlog
+from django.http import Http404, HttpRequest, HttpResponse
+from django.http.request import UnreadablePostError
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_POST
+
+from apps.connectors.models import Connector
+from apps.events import inbox
+
+log = structlog.get_logger(__name__)
+
+BODY_MAX_BYTES = 256 * 1024
+"""A notification is a pointer of some hundred bytes; more than this is not one."""
+
+
+@csrf_exempt
+@require_POST
+def ml_notification(request: HttpRequest, token: str) -> HttpResponse:
+    """Mercado Livre's own notifications: stored raw and answered 200 with an empty body (contract §2.1).
+
+    No Redis, no broker, no call out on this path: one SELECT, one INSERT. The address itself is the secret, because
+    these notifications carry no signature (contract §2.4).
+    """
+    connector = Connector.objects.filter(notification_token=token, kind=Connector.Kind.MERCADO_LIVRE).first()
+    if connector is None:
+        raise Http404
+    body = _read_body(request)
+    if body is None:
+        return HttpResponse(status=413)
+    event = inbox.store(connector, body)
+    log.info("notification_stored", event_id=event.pk, topic=event.topic, trace_id=str(event.trace_id))
+    return HttpResponse(status=200)
+
+
+def _read_body(request: HttpRequest) -> bytes | None:
+    """Return the body, or None when it is larger than allowed, announced or not."""
+    try:
+        announced = int(request.META.get("CONTENT_LENGTH") or 0)
+    except ValueError:
+        announced = 0
+    if announced > BODY_MAX_BYTES:
+        return None
+    # Django reads nothing of a chunked body, which announces no length: that one is read from the server itself.
+    stream = request.META["wsgi.input"] if "HTTP_TRANSFER_ENCODING" in request.META else request
+    try:
+        body: bytes = stream.read(BODY_MAX_BYTES + 1)
+    except UnreadablePostError:
+        return b""  # the sender hung up: what was not sent cannot be kept, and the sender will try again
+    return body if len(body) <= BODY_MAX_BYTES else None
