@@ -1,0 +1,136 @@
+"""How a state looks: words, an icon and a tone, never colour alone (WCAG 1.4.1).
+
+A state is always that of the last try, read from the row itself; nothing is remembered beside it.
+"""
+
+from dataclasses import dataclass
+from functools import singledispatch
+from typing import NamedTuple
+
+from django.db.models import Model
+from django.utils import timezone
+from django.utils.functional import Promise
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from apps.connectors.models import Connector, Listing
+from apps.console.moments import clock
+from apps.events.models import IntegrationEvent
+from apps.inventory.models import Movement, Reservation
+from apps.orders.models import Order
+from apps.sync.models import SyncLog
+
+
+@dataclass(frozen=True, slots=True)
+class Badge:
+    """What a badge shows. tone: ok, bad, warn, info or quiet; icon: a symbol of static/img/icons.svg."""
+
+    words: str | Promise
+    tone: str = "quiet"
+    icon: str = "minus"
+
+
+class Look(NamedTuple):
+    """Tone and icon of a state."""
+
+    tone: str
+    icon: str
+
+
+SYNC_LOG = {
+    SyncLog.Status.PENDING: Look("info", "send"),
+    SyncLog.Status.SUCCESS: Look("ok", "check"),
+    SyncLog.Status.ERROR: Look("bad", "cross"),
+    SyncLog.Status.UNKNOWN: Look("warn", "question"),
+}
+EVENT = {
+    IntegrationEvent.Status.RECEIVED: Look("info", "clock"),
+    IntegrationEvent.Status.RETRY: Look("warn", "clock"),
+    IntegrationEvent.Status.PROCESSED: Look("ok", "check"),
+    IntegrationEvent.Status.DUPLICATE: Look("quiet", "copy"),
+    IntegrationEvent.Status.IGNORED: Look("quiet", "minus"),
+    IntegrationEvent.Status.MAPPING: Look("warn", "link"),
+    IntegrationEvent.Status.QUARANTINED: Look("bad", "lock"),
+    IntegrationEvent.Status.ERROR: Look("bad", "cross"),
+}
+ORDER = {Order.Status.RECEIVED: Look("ok", "check"), Order.Status.CANCELLED: Look("quiet", "cross")}
+RESERVATION = {
+    Reservation.Status.PENDING: Look("info", "lock"),
+    Reservation.Status.CONFIRMED: Look("ok", "check"),
+    Reservation.Status.RELEASED: Look("quiet", "back"),
+    Reservation.Status.EXPIRED: Look("quiet", "clock"),
+}
+CONNECTOR = {
+    Connector.Status.ACTIVE: Look("ok", "check"),
+    Connector.Status.REAUTHORIZE: Look("bad", "lock"),
+    Connector.Status.ERROR: Look("bad", "cross"),
+    Connector.Status.PAUSED: Look("warn", "pause"),
+}
+MOVEMENT = {
+    Movement.Kind.RECEIPT: Look("ok", "down"),
+    Movement.Kind.ADJUSTMENT: Look("warn", "admin"),
+    Movement.Kind.RESERVE: Look("info", "lock"),
+    Movement.Kind.CONFIRM: Look("quiet", "up"),
+    Movement.Kind.RELEASE: Look("quiet", "back"),
+}
+PLAIN = Look("quiet", "minus")  # a state that was added to a model and not yet here still shows its words
+
+
+@singledispatch
+def badge_of(row: Model) -> Badge:
+    """Return the badge of a row's state. Raises TypeError for a model that has none."""
+    raise TypeError(f"{type(row).__name__} has no badge")
+
+
+@badge_of.register
+def _(row: SyncLog) -> Badge:
+    return Badge(row.get_status_display(), *SYNC_LOG.get(SyncLog.Status(row.status), PLAIN))
+
+
+@badge_of.register
+def _(row: IntegrationEvent) -> Badge:
+    words = row.get_status_display()
+    if row.status == IntegrationEvent.Status.RETRY and row.next_attempt_at:
+        words = f"{words} {clock(row.next_attempt_at)}"
+    return Badge(words, *EVENT.get(IntegrationEvent.Status(row.status), PLAIN))
+
+
+@badge_of.register
+def _(row: Order) -> Badge:
+    return Badge(row.get_status_display(), *ORDER.get(Order.Status(row.status), PLAIN))
+
+
+@badge_of.register
+def _(row: Reservation) -> Badge:
+    return Badge(row.get_status_display(), *RESERVATION.get(Reservation.Status(row.status), PLAIN))
+
+
+@badge_of.register
+def _(row: Connector) -> Badge:
+    return Badge(row.get_status_display(), *CONNECTOR.get(Connector.Status(row.status), PLAIN))
+
+
+@badge_of.register
+def _(row: Movement) -> Badge:
+    return Badge(row.get_kind_display(), *MOVEMENT.get(Movement.Kind(row.kind), PLAIN))
+
+
+@badge_of.register
+def _(row: Listing) -> Badge:
+    """Say where a listing's number stands: what blocks it first, then what is going on, then how the last try ended."""
+    now = timezone.now()
+    if row.product_id is None:
+        return Badge(gettext("Mapping needed"), "warn", "link")
+    if not row.is_writable:
+        return Badge(gettext("Stock kept by the channel (Full)"), "quiet", "info")
+    if row.lease_expires_at and row.lease_expires_at > now:
+        return Badge(gettext("Sending"), "info", "send")
+    if row.sync_state == Listing.SyncState.ERROR:
+        return Badge(gettext("Error"), "bad", "cross")
+    if row.due_at and row.due_at > now:
+        return Badge(f"{row.get_sync_state_display()} {clock(row.due_at)}", "warn", "clock")
+    if row.due_at or row.lease_expires_at:
+        return Badge(gettext("In the queue"), "info", "clock")
+    if row.sync_state == Listing.SyncState.SUCCESS:
+        return Badge(row.get_sync_state_display(), "ok", "check")
+    return Badge(row.get_sync_state_display())

@@ -1,0 +1,140 @@
+"""The demo shop: a tenant, a person, and an account at the sandbox that sells what the hub keeps.
+
+Loaded once; loading again mends what is missing (a sandbox that lost its data, a new port) and doubles nothing.
+"""
+
+from dataclasses import dataclass
+
+from django.contrib.auth.models import User
+from django.db import transaction
+
+from apps.connectors import credentials
+from apps.connectors.connecting import connect
+from apps.connectors.importing import import_listings
+from apps.connectors.models import Connector
+from apps.console.sandbox_controls import Controls
+from apps.inventory import ledger
+from apps.inventory.models import Location, Product
+from apps.tenants.models import Membership, Tenant
+
+SLUG = "demo"
+LOGIN = "demo"
+PASSWORD = "saldo-demo"  # noqa: S105  printed on the screen at every start; the demo never runs in production
+CLIENT_ID = "7112265490831047"
+SELLER = "1480021375"
+STORE, DEPOT = "LOJA1", "CD1"
+
+#: (SKU, title, price, units at the shop, units at the depot, variations as (SKU suffix, colour))
+CATALOGUE: list[tuple[str, str, float, int, int, list[tuple[str, str]]]] = [
+    ("CAF-MOKA-6", "Cafeteira Italiana Moka Alumínio 6 Xícaras", 89.9, 4, 26, []),
+    ("CAF-PRENSA", "Prensa Francesa Inox 600 ml", 119.0, 3, 12, []),
+    ("CHA-BULE-ESM", "Bule Esmaltado 1 Litro", 74.5, 2, 18, []),
+    ("CAN-AGATA", "Caneca de Ágata 350 ml", 32.9, 20, 140, [("AZUL", "Azul"), ("VERDE", "Verde"), ("BCA", "Branco")]),
+    ("PAN-FERRO-26", "Frigideira de Ferro Fundido 26 cm", 139.9, 5, 33, []),
+    ("PAN-PRES-45", "Panela de Pressão 4,5 Litros Polida", 159.0, 2, 21, []),
+    ("FAC-CHEF-8", "Faca do Chef 8 Polegadas Aço Inox", 99.0, 6, 40, []),
+    ("TAB-BAMBU", "Tábua de Corte Bambu com Canaleta", 59.9, 8, 55, []),
+    ("AVE-JEANS", "Avental Jeans com Bolso", 64.9, 7, 24, [("P", "Azul claro"), ("G", "Azul escuro")]),
+    ("PAN-PRATO-5", "Kit 5 Panos de Prato Algodão", 42.0, 12, 88, []),
+    ("POT-VIDRO-10", "Conjunto 10 Potes de Vidro Herméticos", 189.9, 3, 17, []),
+    ("GAR-TERM-1L", "Garrafa Térmica Inox 1 Litro", 109.9, 9, 61, [("PRETA", "Preto"), ("ROSA", "Rosa")]),
+    ("LUM-MESA", "Luminária de Mesa Articulada", 129.0, 2, 9, []),
+    ("VAS-BARRO-3", "Trio de Vasos de Barro", 79.0, 4, 14, []),
+    ("REL-PAREDE", "Relógio de Parede Madeira 30 cm", 94.9, 1, 6, []),
+    ("EDR-QUEEN", "Edredom Queen Dupla Face", 249.0, 2, 11, []),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Demo:
+    """What was loaded, for the greeting."""
+
+    tenant: Tenant
+    connector: Connector
+    products: int
+
+
+def load(sandbox_url: str) -> Demo:
+    """Make or mend the demo tenant and its account at the sandbox; return what there is now."""
+    controls = Controls(sandbox_url)
+    tenant = _tenant()
+    connector = _connector(tenant, controls)
+    controls.application(client_id=CLIENT_ID, notification_url=connector.notification_url)
+    import_listings(connector, create_products=True)
+    _receive_stock(tenant)
+    return Demo(tenant, connector, Product.objects.filter(tenant=tenant).count())
+
+
+@transaction.atomic
+def _tenant() -> Tenant:
+    tenant, _ = Tenant.objects.get_or_create(slug=SLUG, defaults={"name": "Casa Aroeira (demonstração)"})
+    user, is_new = User.objects.get_or_create(
+        username=LOGIN, defaults={"is_staff": True, "is_superuser": True, "first_name": "Demonstração"}
+    )
+    if is_new:
+        user.set_password(PASSWORD)
+        user.save()
+    Membership.objects.get_or_create(tenant=tenant, user=user, defaults={"role": Membership.Role.ADMIN})
+    return tenant
+
+
+def _connector(tenant: Tenant, controls: Controls) -> Connector:
+    state = controls.state()
+    secret = controls.application(client_id=CLIENT_ID)["client_secret"]
+    connector = Connector.objects.filter(tenant=tenant, client_id=CLIENT_ID).first()
+    if not any(str(account["user_id"]) == SELLER for account in state["accounts"]):
+        account = controls.account(user_id=int(SELLER), nickname="CASA AROEIRA", client_id=CLIENT_ID)
+        controls.create_items(SELLER, [_item(*row) for row in CATALOGUE])
+    elif connector is None or connector.status == Connector.Status.REAUTHORIZE:
+        account = controls.grant(SELLER, CLIENT_ID)
+    else:
+        return connector
+    token = account["refresh_token"]
+    if connector is None:
+        return connect(
+            tenant,
+            kind=Connector.Kind.MERCADO_LIVRE,
+            client_id=CLIENT_ID,
+            client_secret=secret,
+            refresh_token=token,
+            name="Mercado Livre · Casa Aroeira",
+        )
+    connector.status, connector.status_reason, connector.access_token_expires_at = Connector.Status.ACTIVE, "", None
+    connector.save()
+    credentials.store(connector, client_secret=secret, refresh_token=token)
+    return connector
+
+
+def _item(
+    sku: str, title: str, price: float, store: int, depot: int, variations: list[tuple[str, str]]
+) -> dict[str, object]:
+    units = store + depot
+    if not variations:
+        return {"title": title, "price": price, "seller_sku": sku, "available_quantity": units}
+    return {
+        "title": title,
+        "price": price,
+        "available_quantity": units * len(variations),
+        "variations": [
+            {
+                "seller_sku": f"{sku}-{suffix}",
+                "available_quantity": units,
+                "attribute_combinations": [{"id": "COLOR", "name": "Cor", "value_name": colour}],
+            }
+            for suffix, colour in variations
+        ],
+    }
+
+
+def _receive_stock(tenant: Tenant) -> None:
+    """Receive the opening stock, once: the keys of the first time stop any second."""
+    places = {
+        code: Location.objects.get_or_create(tenant=tenant, code=code, defaults={"name": name})[0]
+        for code, name in ((STORE, "Loja da Vila Madalena"), (DEPOT, "Centro de distribuição"))
+    }
+    products = dict(Product.objects.filter(tenant=tenant).values_list("sku", "pk"))
+    cause = ledger.Cause(actor="command:load_demo", reason="estoque inicial", source="demo")
+    for sku, _title, _price, store, depot, variations in CATALOGUE:
+        for name in [f"{sku}-{suffix}" for suffix, _colour in variations] or [sku]:
+            for code, units in ((STORE, store), (DEPOT, depot)):
+                ledger.receive(tenant, products[name], places[code].pk, units, key=f"demo:{name}:{code}", cause=cause)

@@ -1,0 +1,131 @@
+"""What an error code means for stock, and what a person can do about it: a table, so that a new code is one line.
+
+The codes come from the channels (`ChannelError.code`), the inbox and the push. tests/console/test_pages.py fails when
+the code of a room names one that this table does not explain.
+"""
+
+from dataclasses import dataclass
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """One error, explained: what it means, and what to do."""
+
+    meaning: Promise
+    action: Promise
+
+
+WAIT = _("Nothing: the hub tries again by itself.")
+CHECK_LISTING = _("Open the listing at the channel, correct it there, then use “Synchronise now”.")
+AUTHORISE = _("Authorise the account again at the channel; everything that waited then goes out by itself.")
+
+ADVICE: dict[str, Advice] = {
+    # nobody answered, or not in time
+    "timeout": Advice(_("The channel did not answer within 5 seconds."), WAIT),
+    "connection_failed": Advice(_("The channel could not be reached."), WAIT),
+    "server_error": Advice(_("The channel had a failure of its own."), WAIT),
+    "rate_limited": Advice(_("The channel asked for fewer calls per minute."), WAIT),
+    "conflict": Advice(_("The channel was changing this listing at the same moment."), WAIT),
+    "unreadable_answer": Advice(
+        _("The channel answered something that cannot be read."),
+        _("The hub tries again by itself. If it stays, send support the trace id."),
+    ),
+    "too_large": Advice(_("The channel's answer was far too large."), WAIT),
+    "not_http": Advice(_("What answered was not the channel."), WAIT),
+    "redirected": Advice(
+        _("The channel pointed to another address; the hub does not follow."),
+        _("Check the channel's address in the installation's settings."),
+    ),
+    # the listing
+    "item_not_found": Advice(
+        _("The channel has no listing with this id."),
+        _("Was it deleted or moved to another account? Map the product to the new listing."),
+    ),
+    "variation_not_found": Advice(
+        _("The listing no longer has this variation."), _("Map the product to the variation that replaced it.")
+    ),
+    "not_found": Advice(_("The channel has nothing under this id."), _("Check the id at the channel.")),
+    "invalid_id": Advice(_("This id cannot exist at the channel; nothing was asked."), _("Correct the listing's id.")),
+    "item_closed": Advice(
+        _("The listing is closed, so its stock cannot change."), _("Relist it at the channel, or ignore this.")
+    ),
+    "item_under_review": Advice(
+        _("The channel is reviewing the listing and lets nobody change it."),
+        _("Resolve the pending issue at the channel; the hub tries again by itself."),
+    ),
+    "stock_managed_by_channel": Advice(
+        _("The channel's own warehouse (Full) keeps this stock."), _("Nothing: the number is the channel's.")
+    ),
+    "quantity_invalid": Advice(_("The channel does not accept this number for the listing."), CHECK_LISTING),
+    "validation_failed": Advice(_("The channel refused the change because of the listing's data."), CHECK_LISTING),
+    "ignored_by_channel": Advice(
+        _("The channel said yes, but shows another number."),
+        _("The hub sends it again. If it stays, look for a promotion or a limit on the listing."),
+    ),
+    "forbidden": Advice(
+        _("This account may not change the listing."),
+        _("Check that the listing belongs to this account and that the application may write."),
+    ),
+    # the account
+    "unauthorized": Advice(_("The channel no longer accepts the account's authorisation."), AUTHORISE),
+    "unauthorized_application": Advice(
+        _("The application lacks the permission for this call, or the channel blocked it."),
+        _("Check the application's permissions at the channel, then authorise the account again."),
+    ),
+    "reauthorize": Advice(_("The account is stopped until somebody authorises it again."), AUTHORISE),
+    "invalid_grant": Advice(_("The authorisation expired, was revoked or was used elsewhere."), AUTHORISE),
+    "invalid_operator_user_id": Advice(
+        _("The authorisation was given by a collaborator's account."),
+        _("Authorise again with the main account of the shop."),
+    ),
+    "invalid_client": Advice(
+        _("The channel does not know this application, or its secret changed."),
+        _("Enter the application's id and secret again, then authorise the account."),
+    ),
+    "token_refused": Advice(_("The channel refused to renew the access."), WAIT),
+    # the event
+    "mapping_needed": Advice(
+        _("The order has a listing that is mapped to no product; no stock was reserved."),
+        _("Map the listing to a product: the order then comes in by itself within a second."),
+    ),
+    "order_not_found": Advice(
+        _("The channel does not show this order (yet)."),
+        _("The hub tries again by itself. If it stays, check the number at the channel."),
+    ),
+    "unreadable": Advice(
+        _("What arrived is not a notification that can be read."),
+        _("Nothing was done. If the channel really sent it, send support the trace id."),
+    ),
+    "foreign_application": Advice(
+        _("The notification is of another application."),
+        _("At the channel, give this address only to the application of this connector."),
+    ),
+    "unknown_account": Advice(
+        _("No connector has the account that the notification names."),
+        _("Connect that account, then reprocess this event."),
+    ),
+    "worker_died": Advice(
+        _("Every worker that took this event stopped in the middle."), _("Send support the trace id, then reprocess.")
+    ),
+    "internal_error": Advice(
+        _("The hub failed here; the fault is ours."), _("Reprocess once. If it comes back, send support the trace id.")
+    ),
+    # the try
+    "interrupted": Advice(
+        _("The worker stopped before the answer was written down; the result is not known."),
+        _("Nothing: the number was sent again."),
+    ),
+}
+
+UNKNOWN = Advice(
+    _("The channel refused for a reason that the hub does not know yet."),
+    _("Read the technical detail; send support the trace id if it does not help."),
+)
+
+
+def explain(code: str) -> Advice | None:
+    """Return what an error code means and what to do; None for no error, a general answer for an unknown code."""
+    return ADVICE.get(code, UNKNOWN) if code else None

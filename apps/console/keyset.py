@@ -1,0 +1,121 @@
+"""Pages of a long list, without COUNT and without OFFSET.
+
+A page starts after (or before) a *cursor*: the order values of the row at its edge. Reading page 400 costs what reading
+page 1 costs, and rows that arrive meanwhile never shift what is shown.
+"""
+
+import base64
+import binascii
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from django.core.exceptions import ValidationError
+from django.db.models import Model, Q, QuerySet
+from django.http import HttpRequest, QueryDict
+
+M = TypeVar("M", bound=Model)
+
+OLDER, NEWER = "before", "after"
+"""The URL's parameters: rows further down the list than the cursor, and rows further up."""
+
+PAGE_SIZE = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[M]):
+    """The rows of one page, and the query strings that lead to its neighbours ("" where there is none)."""
+
+    rows: list[M]
+    first_url: str
+    newer_url: str
+    older_url: str
+
+    @property
+    def is_first(self) -> bool:
+        """Tell whether nothing comes before this page."""
+        return not self.newer_url
+
+
+def page_of(
+    request: HttpRequest, rows: QuerySet[M], *order: str, descending: bool = True, size: int = PAGE_SIZE
+) -> Page[M]:
+    """Return the page that the request's URL asks for.
+
+    order: names of fields or annotations that order the rows without ties; the last one is unique. All of them run in
+    the same direction. A cursor that makes no sense (edited by hand, of another list) shows the first page.
+    """
+    parameters = request.GET.copy()
+    older = _cursor(parameters.pop(OLDER, []), order)
+    newer = _cursor(parameters.pop(NEWER, []), order)
+    try:
+        return _page(parameters, rows, order, older, newer, descending, size)
+    except (TypeError, ValueError, ValidationError):
+        return _page(parameters, rows, order, None, None, descending, size)
+
+
+def _page(
+    parameters: QueryDict,
+    rows: QuerySet[M],
+    order: Sequence[str],
+    older: list[object] | None,
+    newer: list[object] | None,
+    descending: bool,
+    size: int,
+) -> Page[M]:
+    is_upwards = newer is not None and older is None
+    edge = newer if is_upwards else older
+    is_falling = descending != is_upwards
+    if edge is not None:
+        rows = rows.filter(_beyond(order, edge, is_falling=is_falling))
+    found = list(rows.order_by(*(f"-{name}" if is_falling else name for name in order))[: size + 1])
+    has_more, found = len(found) > size, found[:size]
+    if is_upwards:
+        found.reverse()
+    has_newer, has_older = (has_more, bool(found)) if is_upwards else (edge is not None, has_more)
+    return Page(
+        rows=found,
+        first_url=_url(parameters),
+        newer_url=_url(parameters, NEWER, found[0], order) if has_newer and found else "",
+        older_url=_url(parameters, OLDER, found[-1], order) if has_older and found else "",
+    )
+
+
+def _beyond(order: Sequence[str], edge: Sequence[object], *, is_falling: bool) -> Q:
+    """Return the condition "comes after the edge" for values compared one after the other.
+
+    The first bound is repeated on its own: PostgreSQL starts an index scan there, which it cannot do with an OR.
+    """
+    step = "lt" if is_falling else "gt"
+    beyond, equal_so_far = Q(pk__in=[]), Q()
+    for name, value in zip(order, edge, strict=True):
+        beyond |= equal_so_far & Q(**{f"{name}__{step}": value})
+        equal_so_far &= Q(**{name: value})
+    return Q(**{f"{order[0]}__{step}e": edge[0]}) & beyond
+
+
+def _url(parameters: QueryDict, direction: str = "", row: Model | None = None, order: Sequence[str] = ()) -> str:
+    """Return the query string of a neighbour: the list's filters stay, the cursor is the row at the edge."""
+    target = parameters.copy()
+    if row is not None:
+        values = [_value(row, name) for name in order]
+        target[direction] = base64.urlsafe_b64encode(json.dumps(values, default=str).encode()).decode().rstrip("=")
+    return f"?{target.urlencode()}"
+
+
+def _value(row: object, name: str) -> object:
+    for part in name.split("__"):
+        row = getattr(row, part)
+    return row
+
+
+def _cursor(texts: Sequence[object], order: Sequence[str]) -> list[object] | None:
+    """Return the values a cursor holds, or None when it holds none that fit."""
+    text = str(texts[-1]) if texts else ""
+    try:
+        values = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+    except (ValueError, binascii.Error, RecursionError):
+        return None
+    fits = isinstance(values, list) and len(values) == len(order)
+    return values if fits and all(isinstance(value, str | int) for value in values) else None

@@ -1,0 +1,30 @@
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import CommandError, CommandParser
+
+from apps.common.commands import SaldoCommand
+from apps.console import demo
+
+
+class Command(SaldoCommand):
+    help = "Load the demo tenant and its account at the sandbox, once. For development only."
+
+    def add_own_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--sandbox", required=True, help="address of the running sandbox")
+
+    def run(self, **options: Any) -> dict[str, Any]:
+        if not settings.SALDO_DEMO:
+            raise CommandError("SALDO_DEMO is off, so no demo is loaded. scripts/up turns it on.")
+        loaded = demo.load(options["sandbox"])
+        return {
+            "tenant": loaded.tenant.name,
+            "connector": loaded.connector.pk,
+            "products": loaded.products,
+            "login": demo.LOGIN,
+            "password": demo.PASSWORD,
+        }
+
+    def say(self, result: dict[str, Any]) -> None:
+        self.stdout.write(f"{result['tenant']}: {result['products']} products")
+        self.stdout.write(f"login: {result['login']}   password: {result['password']}")

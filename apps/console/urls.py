@@ -1,0 +1,4 @@
+"""The pages people use."""
+
+app_name = "console"
+urlpatterns: list[object] = []
