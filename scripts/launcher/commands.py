@@ -1,0 +1,39 @@
+"""The commands that make up Saldo. docker-compose.yml starts the same ones; tests/launcher/test_compose.py compares."""
+
+MIGRATE = ["manage.py", "migrate", "--noinput"]
+WEB = [
+    "-m",
+    "granian",
+    "--interface",
+    "wsgi",
+    "--workers",
+    "2",
+    "--blocking-threads",
+    "8",
+    "--no-ws",
+    "config.wsgi:application",
+]
+"""Listens where GRANIAN_HOST and GRANIAN_PORT say. Two processes of eight threads: each holds its own connections."""
+
+
+def worker(concurrency: int) -> list[str]:
+    """Return the Celery worker's command with so many processes."""
+    return [
+        "-m",
+        "celery",
+        "-A",
+        "config",
+        "worker",
+        "--pool",
+        "prefork",
+        "--concurrency",
+        str(concurrency),
+        "--loglevel",
+        "INFO",
+    ]
+
+
+BEAT = [
+    *("-m", "celery", "-A", "config", "beat", "--loglevel", "INFO", "--pidfile="),
+    *("--scheduler", "django_celery_beat.schedulers:DatabaseScheduler"),
+]
