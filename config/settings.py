@@ -164,7 +164,8 @@ DISPLAY_TIME_ZONE = "America/Sao_Paulo"
 STATIC_URL = "static/"
 STATIC_ROOT = BASE_DIR / "staticfiles"
 STATICFILES_DIRS = [BASE_DIR / "static"]
-WHITENOISE_USE_FINDERS = IS_DEVELOPMENT  # development serves straight from the source folders, no collectstatic
+# Development serves straight from the source folders: no collectstatic, and an edited file shows at once.
+WHITENOISE_USE_FINDERS = WHITENOISE_AUTOREFRESH = IS_DEVELOPMENT
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {

@@ -12,9 +12,9 @@ from apps.connectors import credentials
 from apps.connectors.connecting import connect
 from apps.connectors.importing import import_listings
 from apps.connectors.models import Connector
-from apps.console.sandbox_controls import Controls
 from apps.inventory import ledger
 from apps.inventory.models import Location, Product
+from apps.sandbox.client import Control
 from apps.tenants.models import Membership, Tenant
 
 SLUG = "demo"
@@ -56,10 +56,10 @@ class Demo:
 
 def load(sandbox_url: str) -> Demo:
     """Make or mend the demo tenant and its account at the sandbox; return what there is now."""
-    controls = Controls(sandbox_url)
+    market = Control(sandbox_url)
     tenant = _tenant()
-    connector = _connector(tenant, controls)
-    controls.application(client_id=CLIENT_ID, notification_url=connector.notification_url)
+    connector = _connector(tenant, market)
+    market.application(client_id=CLIENT_ID, notification_url=connector.notification_url)
     import_listings(connector, create_products=True)
     _receive_stock(tenant)
     return Demo(tenant, connector, Product.objects.filter(tenant=tenant).count())
@@ -78,15 +78,15 @@ def _tenant() -> Tenant:
     return tenant
 
 
-def _connector(tenant: Tenant, controls: Controls) -> Connector:
-    state = controls.state()
-    secret = controls.application(client_id=CLIENT_ID)["client_secret"]
+def _connector(tenant: Tenant, market: Control) -> Connector:
+    state = market.state()
+    secret = market.application(client_id=CLIENT_ID)["client_secret"]
     connector = Connector.objects.filter(tenant=tenant, client_id=CLIENT_ID).first()
     if not any(str(account["user_id"]) == SELLER for account in state["accounts"]):
-        account = controls.account(user_id=int(SELLER), nickname="CASA AROEIRA", client_id=CLIENT_ID)
-        controls.create_items(SELLER, [_item(*row) for row in CATALOGUE])
+        account = market.account(user_id=int(SELLER), nickname="CASA AROEIRA", client_id=CLIENT_ID)
+        market.create_items(int(SELLER), [_item(*row) for row in CATALOGUE])
     elif connector is None or connector.status == Connector.Status.REAUTHORIZE:
-        account = controls.grant(SELLER, CLIENT_ID)
+        account = market.grant(int(SELLER), client_id=CLIENT_ID)
     else:
         return connector
     token = account["refresh_token"]

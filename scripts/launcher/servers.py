@@ -40,7 +40,7 @@ POSTGRES_OPTIONS = {
     "log_line_prefix": "%m [%p] ",
     "max_wal_size": "512MB",
 }
-THROWAWAY_OPTIONS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_wal_size": "2GB"}
+THROWAWAY_OPTIONS = {"fsync": "off", "full_page_writes": "off", "max_wal_size": "2GB"}
 """For tests: survives kill -9 of the server, as any PostgreSQL does, but not a power cut."""
 
 

@@ -10,8 +10,8 @@ from django.db.models import QuerySet
 from apps.common.commands import SaldoCommand
 from apps.connectors.models import Connector, Listing
 from apps.console import demo
-from apps.console.sandbox_controls import Controls
 from apps.orders.models import Order
+from apps.sandbox.client import Control
 from apps.sync import queue
 
 POLL_SECONDS = 0.05
@@ -38,11 +38,11 @@ class Command(SaldoCommand):
         parser.add_argument("--p95", type=float, help="fail when the 95th percentile takes longer, in seconds")
 
     def run(self, **options: Any) -> dict[str, Any]:
-        controls = Controls(options["sandbox"])
+        market = Control(options["sandbox"])
         connector = Connector.objects.filter(client_id=demo.CLIENT_ID, tenant__slug=demo.SLUG).first()
         if connector is None:
             raise CommandError("The demo tenant is not loaded; run load_demo first.")
-        journeys = [self._sell(controls, connector, options["timeout"]) for _ in range(options["sales"])]
+        journeys = [self._sell(market, connector, options["timeout"]) for _ in range(options["sales"])]
         times = sorted(journey.synced_seconds for journey in journeys)
         p95 = times[max(0, round(0.95 * len(times)) - 1)]
         if options["p95"] and p95 > options["p95"]:
@@ -55,9 +55,10 @@ class Command(SaldoCommand):
             "synced_max_seconds": round(times[-1], 3),
         }
 
-    def _sell(self, controls: Controls, connector: Connector, timeout_seconds: float) -> Journey:
+    def _sell(self, market: Control, connector: Connector, timeout_seconds: float) -> Journey:
         listing = random.choice(list(_sellable(connector)))  # noqa: S311
-        sale = controls.sell(listing.item_id, 1, listing.variation_id)
+        variation = {"variation_id": int(listing.variation_id)} if listing.variation_id else {}
+        sale = market.sell(listing.item_id, 1, **variation)
         order_id = str(sale["order_id"])
         started = time.monotonic()
         ends_at = started + timeout_seconds
@@ -75,8 +76,8 @@ class Command(SaldoCommand):
         order_seconds = seconds_until(
             Order.objects.filter(tenant_id=connector.tenant_id, external_id=order_id).exists, "The order's arrival"
         )
-        synced_seconds = seconds_until(lambda: _is_told(listing.pk, controls), "The synchronisation")
-        shown = _shown(controls, listing)
+        synced_seconds = seconds_until(lambda: _is_told(listing.pk, market), "The synchronisation")
+        shown = _shown(market, listing)
         self.stderr.write(
             f"order {order_id}: in the hub after {order_seconds:.2f} s; "
             f"{listing} shows the hub's {shown} after {synced_seconds:.2f} s"
@@ -88,16 +89,16 @@ def _sellable(connector: Connector) -> QuerySet[Listing]:
     return Listing.objects.filter(connector=connector, product__isnull=False, accepted_quantity__gt=1)
 
 
-def _is_told(listing_id: int, controls: Controls) -> bool:
+def _is_told(listing_id: int, market: Control) -> bool:
     """Tell whether the hub has pushed since the sale and the marketplace shows exactly the hub's number."""
     listing = Listing.objects.get(pk=listing_id)
     target = queue.target_of(listing_id)
     is_idle = listing.due_at is None and listing.lease_expires_at is None
-    return is_idle and listing.accepted_quantity == target == _shown(controls, listing)
+    return is_idle and listing.accepted_quantity == target == _shown(market, listing)
 
 
-def _shown(controls: Controls, listing: Listing) -> int:
-    item = controls.item(listing.item_id)
+def _shown(market: Control, listing: Listing) -> int:
+    item = market.item(listing.item_id)
     if not listing.variation_id:
         return int(item["available_quantity"])
     return next(int(row["available_quantity"]) for row in item["variations"] if str(row["id"]) == listing.variation_id)
