@@ -209,7 +209,7 @@ def test_a_slow_peer_costs_no_more_than_the_budget(behave: Behaviour) -> None:
     with peer(behave) as server:
         failure, seconds = fail(server.url, budget_seconds=0.5)
     assert (failure.code, failure.sent) == ("timeout", True)
-    assert 0.45 < seconds < 0.8
+    assert 0.45 < seconds < 2
 
 
 def test_a_peer_that_never_reads_costs_no_more_than_the_budget() -> None:
@@ -225,7 +225,22 @@ def test_a_peer_that_never_reads_costs_no_more_than_the_budget() -> None:
             )
         seconds = time.monotonic() - started
     assert (caught.value.code, caught.value.sent) == ("timeout", True)
-    assert 0.45 < seconds < 0.9
+    assert 0.45 < seconds < 2
+
+
+def test_a_kept_connection_serves_a_call_by_that_calls_own_budget() -> None:
+    def answer_once_then_go_deaf(connection: socket.socket, number: int) -> None:
+        connection.sendall(OK)
+        if number == 1:
+            time.sleep(4)
+
+    with peer(answer_once_then_go_deaf) as server:
+        http.request("GET", server.url, purpose="test", budget_seconds=5.0)
+        started = time.monotonic()
+        with pytest.raises(http.HttpFailure, match="time allowed"):
+            http.request("PUT", server.url, json="x" * 20_000_000, purpose="test", budget_seconds=0.3)
+        assert time.monotonic() - started < 2
+    assert server.connections == 1
 
 
 def test_a_tls_handshake_that_stalls_costs_no_more_than_the_budget() -> None:
@@ -240,46 +255,54 @@ def test_a_tls_handshake_that_stalls_costs_no_more_than_the_budget() -> None:
         threading.Thread(target=stall, args=(listener,), daemon=True).start()
         failure, seconds = fail(f"https://127.0.0.1:{listener.getsockname()[1]}/", budget_seconds=0.5)
     assert (failure.code, failure.sent) == ("timeout", False)
-    assert 0.45 < seconds < 0.8
+    assert 0.45 < seconds < 2
 
 
-def test_a_full_accept_queue_is_a_timeout_before_sending() -> None:
+@contextmanager
+def unreachable_address() -> Iterator[tuple[str, int]]:
+    """An address where a connect neither succeeds nor fails: the queue of its listener is full."""
     with socket.create_server(("127.0.0.1", 0), backlog=0) as listener:
-        address = listener.getsockname()
-        waiting = []
-        for _ in range(4):  # the queue is full when a connect no longer completes
-            client = socket.socket()
+        waiting = [socket.socket() for _ in range(4)]
+        for client in waiting:
             client.setblocking(False)
-            client.connect_ex(address)
-            waiting.append(client)
+            client.connect_ex(listener.getsockname())
         time.sleep(0.1)
-        failure, seconds = fail(f"http://127.0.0.1:{address[1]}/", budget_seconds=0.5)
+        yield listener.getsockname()
         for client in waiting:
             client.close()
+
+
+def test_a_connect_that_hangs_is_a_timeout_before_sending() -> None:
+    with unreachable_address() as (host, port):
+        failure, seconds = fail(f"http://{host}:{port}/", budget_seconds=0.5)
     assert (failure.code, failure.sent) == ("timeout", False)
-    assert seconds < 0.8
+    assert 0.45 < seconds < 2
 
 
 def test_a_name_server_that_does_not_answer_costs_no_more_than_the_budget(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    enough = threading.Event()
+
     def slow(*args: object, **kwargs: object) -> list[object]:
-        time.sleep(1)
+        enough.wait(10)
         return []
 
     monkeypatch.setattr(socket, "getaddrinfo", slow)
-    failure, seconds = fail("http://api.example.test/", budget_seconds=0.3)
+    failure, seconds = fail("http://api.example.test/", budget_seconds=0.5)
+    enough.set()
     assert (failure.code, failure.sent) == ("timeout", False)
-    assert seconds < 0.6
+    assert 0.45 < seconds < 2
 
 
-def test_a_second_address_is_tried_when_the_first_is_dead(monkeypatch: pytest.MonkeyPatch) -> None:
-    with peer(well_behaved) as server:
-        live = ("127.0.0.1", server.listener.getsockname()[1])
-        dead = ("127.0.0.1", _unused_port())
-        two = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", target) for target in (dead, live)]
-        monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **kwargs: two)
-        assert http.request("GET", "http://two.example.test/", purpose="test").status == 200
+@pytest.mark.parametrize("way", ["refuses", "hangs"])
+def test_a_second_address_is_tried_when_the_first_is_dead(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with peer(well_behaved) as server, unreachable_address() as hanging:
+        dead = hanging if way == "hangs" else ("127.0.0.1", _unused_port())
+        targets = [dead, ("127.0.0.1", server.listener.getsockname()[1])]
+        found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", target) for target in targets]
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **kwargs: found)
+        assert http.request("GET", "http://two.example.test/", purpose="test", budget_seconds=1.0).status == 200
 
 
 @contextmanager
@@ -327,7 +350,7 @@ def test_a_slow_body_over_tls_costs_no_more_than_the_budget(tmp_path: Path, monk
     with tls_peer(SLOW_PEERS["drips its body"], tmp_path, monkeypatch) as url:
         failure, seconds = fail(url, budget_seconds=0.5)
     assert (failure.code, failure.sent) == ("timeout", True)
-    assert 0.45 < seconds < 0.8
+    assert 0.45 < seconds < 2
 
 
 def test_a_certificate_nobody_vouches_for_is_a_failed_connection_that_sent_nothing(
@@ -354,7 +377,7 @@ def test_nobody_listening_is_a_failed_connection_that_sent_nothing() -> None:
 
 def test_a_plain_server_spoken_to_in_tls_is_a_failed_connection_that_sent_nothing() -> None:
     with peer(well_behaved) as server:
-        failure, _ = fail(server.url.replace("http:", "https:"), budget_seconds=1.0)
+        failure, _ = fail(server.url.replace("http:", "https:"), budget_seconds=0.3)
     assert failure.sent is False
 
 
@@ -476,34 +499,38 @@ def hang_up_on_the_second(connection: socket.socket, number: int) -> None:
         connection.sendall(OK)
 
 
-def test_a_stale_connection_is_retried_once_when_repeating_is_safe() -> None:
+def test_a_read_on_a_stale_connection_is_repeated_once() -> None:
     with peer(hang_up_on_the_second) as server:
         http.request("GET", server.url, purpose="test")
-        answer = http.request("PUT", server.url, json={"available_quantity": 3}, purpose="test")
+        answer = http.request("GET", server.url, purpose="test")
     assert answer.status == 200
     assert (len(server.requests), server.connections) == (3, 2)
 
 
-def test_a_stale_connection_is_not_retried_when_repeating_could_act_twice() -> None:
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
+def test_a_write_on_a_stale_connection_is_not_repeated_for_it_may_have_acted(method: str) -> None:
     with peer(hang_up_on_the_second) as server:
         http.request("GET", server.url, purpose="test")
         with pytest.raises(http.HttpFailure) as caught:
-            http.request("POST", server.url, json={}, purpose="test")
+            http.request(method, server.url, json={"available_quantity": 3}, purpose="test")
     assert (caught.value.code, caught.value.sent) == ("connection_failed", True)
     assert len(server.requests) == 2
 
 
-def test_a_connection_that_broke_within_an_answer_is_not_retried_even_if_reused() -> None:
-    def cut_the_second(connection: socket.socket, number: int) -> None:
+@pytest.mark.parametrize("end", [hang_up, reset])
+def test_a_read_that_broke_within_its_answer_is_not_repeated(end: Behaviour) -> None:
+    def break_the_second(connection: socket.socket, number: int) -> None:
         if number == 2:
             connection.sendall(b"HTTP/1.1 200")
-            connection.shutdown(socket.SHUT_RDWR)
+            time.sleep(0.1)
+            end(connection, number)
         else:
             connection.sendall(OK)
 
-    with peer(cut_the_second) as server:
+    with peer(break_the_second) as server:
         http.request("GET", server.url, purpose="test")
-        fail(server.url)
+        failure, _ = fail(server.url)
+    assert (failure.code, failure.sent) == ("connection_failed", True)
     assert len(server.requests) == 2
 
 

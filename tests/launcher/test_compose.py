@@ -94,12 +94,10 @@ def test_every_needed_secret_is_in_the_example_without_a_value() -> None:
 
 
 def test_compose_itself_finds_nothing_wrong() -> None:
-    if (
-        not shutil.which("docker")
-        or subprocess.run(["docker", "compose", "version"], capture_output=True, check=False).returncode
-    ):
+    docker = shutil.which("docker")
+    if docker is None or subprocess.run([docker, "compose", "version"], capture_output=True, check=False).returncode:
         pytest.skip("docker compose is not installed here")
-    command = ["docker", "compose", "-f", str(COMPOSE), "config", "--quiet"]
+    command = [docker, "compose", "-f", str(COMPOSE), "config", "--quiet"]
     result = subprocess.run(
         command, env={"PATH": "/usr/bin:/bin:/usr/local/bin", **VALUES}, capture_output=True, text=True, check=False
     )

@@ -51,7 +51,10 @@ def test_variables_come_back_from_the_file_as_they_were(tmp_path: Path) -> None:
     assert read_variables(folder.environment_file) == variables
     assert folder.environment_file.stat().st_mode & 0o777 == 0o600
     shell = subprocess.run(
-        ["sh", "-c", f". '{folder.environment_file}'; printf %s \"$C\""], capture_output=True, text=True, check=True
+        ["/bin/sh", "-c", f". '{folder.environment_file}'; printf %s \"$C\""],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert shell.stdout == variables["C"]
 
@@ -103,7 +106,7 @@ def test_a_taken_port_is_refused_with_the_cure_and_zero_finds_a_free_one() -> No
         with pytest.raises(LauncherError, match=rf"Port {taken} on 127.0.0.1 is taken .*PORT=0 finds a free one"):
             usable_port("127.0.0.1", taken)
         assert usable_port("127.0.0.1", 0) not in (0, taken)
-    with pytest.raises(LauncherError, match="Cannot listen on 203.0.113.1"):
+    with pytest.raises(LauncherError, match=r"Cannot listen on 203\.0\.113\.1"):
         usable_port("203.0.113.1", 8000)
 
 
@@ -123,7 +126,7 @@ def test_what_the_person_has_set_wins_but_for_what_the_launcher_knows(
 @pytest.mark.parametrize(
     ("host", "address", "hosts"),
     [
-        ("0.0.0.0", "http://127.0.0.1:80", "*"),
+        ("0.0.0.0", "http://127.0.0.1:80", "*"),  # noqa: S104
         ("::", "http://[::1]:80", "*"),
         ("192.168.0.7", "http://192.168.0.7:80", "192.168.0.7,127.0.0.1,localhost"),
     ],

@@ -50,7 +50,7 @@ def venv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for lock in locks.values():
         lock.write_text("# nothing is needed\n")
     monkeypatch.setattr(install, "LOCKS", locks)
-    monkeypatch.setattr(install, "UV", "uv @ file:///nowhere/uv.whl")  # so that pip must do
+    monkeypatch.setattr(install, "UV", "uv @ file:///nowhere/uv-1-py3-none-any.whl")  # so that pip must do
     return tmp_path / ".venv"
 
 
@@ -79,8 +79,8 @@ def test_an_environment_whose_python_is_gone_is_made_again(venv: Path, capsys: p
 
 @pytest.mark.slow
 def test_a_failed_installation_shows_the_end_of_its_log(venv: Path) -> None:
-    install.LOCKS["runtime"].write_text("no-such-package @ file:///no/such/file.whl\n")
-    with pytest.raises(LauncherError, match=r"requirements.txt could not be installed(.|\n)*no/such/file.whl"):
+    install.LOCKS["runtime"].write_text("no-such-package @ file:///no/such/file-1.0-py3-none-any.whl\n")
+    with pytest.raises(LauncherError, match=r"requirements.txt could not be installed(.|\n)*no/such/file-1.0"):
         install.ensure_installed("runtime")
     assert not install._is_installed("runtime")
 

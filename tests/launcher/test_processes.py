@@ -85,7 +85,8 @@ def test_groups_stop_in_reverse_order_and_each_only_after_the_one_before(make_ch
 def test_a_second_ctrl_c_kills_what_holds_no_data_and_spares_what_does(make_child: MakeChild) -> None:
     careful = (
         "import signal, sys, time\n"
-        "signal.signal(signal.SIGTERM, lambda *_: (time.sleep(0.5), sys.exit(0)))\nprint('up', flush=True); time.sleep(60)"
+        "signal.signal(signal.SIGTERM, lambda *_: (time.sleep(0.5), sys.exit(0)))\n"
+        "print('up', flush=True); time.sleep(60)"
     )
     database, web = make_child(careful, name="db"), make_child(STUBBORN, name="web", stop_seconds=30)
     database.holds_data = True
@@ -139,7 +140,8 @@ from scripts.launcher.processes import Child, watchdog
 {prelude}
 folder = Path(sys.argv[1])
 for name, source in {sources!r}.items():
-    child = Child(name, [sys.executable, "-c", source], environment=dict(os.environ), log=folder / name, stop_seconds=1.0)
+    command = [sys.executable, "-c", source]
+    child = Child(name, command, environment=dict(os.environ), log=folder / name, stop_seconds=1.0)
     child.start()
     while not child.log.exists() or "up" not in child.log.read_text():
         time.sleep(0.02)

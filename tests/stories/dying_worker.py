@@ -1,4 +1,6 @@
-"""A worker that kills itself with SIGKILL at a named point of the road: `python -m tests.stories.dying_worker "<point>"`.
+"""A worker that kills itself with SIGKILL at a named point of the road.
+
+Run it by `python -m tests.stories.dying_worker "<point>"`.
 
 It runs the same functions as the Celery ticks, in a process of its own, so what it leaves behind is what a machine that
 lost its power would: half a transaction rolled back by PostgreSQL, a lease nobody ends, a call nobody answers for.

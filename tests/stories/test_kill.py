@@ -47,7 +47,7 @@ def test_a_worker_killed_when(market: Market, sandbox: Sandbox, point: str) -> N
     let_time_pass()
     work_until_quiet()
 
-    [order] = orders_of(market)
+    assert len(orders_of(market)) == 1
     assert [r.quantity for r in Reservation.objects.all()] == [3]
     assert (market.numbers("SHIRT"), market.shown("SHIRT")) == ((10, 3), 7)
     _assert_log_agrees_with_marketplace(market, seen)

@@ -69,3 +69,8 @@ def shop(tokens: Tokens) -> MercadoLivre:
 def calls(box: Sandbox, path: str = "") -> list[dict[str, Any]]:
     """Return what the sandbox journalled of calls of the API whose path holds `path`, controls left out."""
     return [entry for entry in box.control.journal() if not entry.get("control") and path in entry["path"]]
+
+
+def misbehave(box: Sandbox, **fault: Any) -> None:
+    """Make the sandbox do something else than answer the calls that fit; see its `faults`."""
+    box.control.faults(fault)

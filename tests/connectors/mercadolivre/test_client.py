@@ -1,5 +1,6 @@
 """What Mercado Livre's refusals are called here, whatever envelope they come in; the one refresh; the two multigets."""
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from apps.connectors.channel import ChannelError
 from apps.connectors.mercadolivre.client import Client
 from apps.sandbox.server import Sandbox
-from tests.connectors.mercadolivre.conftest import Tokens, calls
+from tests.connectors.mercadolivre.conftest import Tokens, calls, misbehave
 
 
 @pytest.fixture
@@ -15,15 +16,17 @@ def client(tokens: Tokens) -> Client:
     return Client(tokens)
 
 
-def refused(client: Client, verb: str = "put_quantity", *arguments: object) -> ChannelError:
+def refused(client: Client, verb: str = "", *arguments: object) -> ChannelError:
+    """Do what must be refused, by default a stock write, and return the error."""
+    call = partial(getattr(client, verb), *arguments) if verb else partial(client.put_quantity, "MLB1", 3)
     with pytest.raises(ChannelError) as caught:
-        getattr(client, verb)(*(arguments or ("MLB1", 3)))
+        call()
     assert 0 < len(str(caught.value)) < 500
     return caught.value
 
 
 def answer(box: Sandbox, status: int, body: object, path: str = "^/(items|orders|users)", **fault: object) -> None:
-    box.control.add_fault(path=path, action="status", status=status, body=body, **fault)
+    misbehave(box, path=path, action="status", status=status, body=body, **fault)
 
 
 VALIDATION = {"message": "Validation error", "error": "validation_error", "status": 400}
@@ -131,7 +134,7 @@ def test_a_refused_write_gets_its_stable_name(
 def test_a_page_of_html_is_decided_by_its_status_and_not_repeated(
     box: Sandbox, client: Client, status: int, code: str
 ) -> None:
-    box.control.add_fault(path="^/items", action="html", status=status)
+    misbehave(box, path="^/items", action="html", status=status)
     error = refused(client)
     assert (error.code, error.status) == (code, status)
     assert "<" not in str(error)
@@ -213,13 +216,13 @@ def test_a_grant_that_is_gone_passes_through(box: Sandbox, client: Client, selle
     [("reset", "connection_failed"), ("redirect", "redirected")],
 )
 def test_a_broken_road_is_tried_again_later(box: Sandbox, client: Client, action: str, code: str) -> None:
-    box.control.add_fault(path="^/items", action=action)
+    misbehave(box, path="^/items", action=action)
     error = refused(client)
     assert (error.code, error.permanent, error.account, error.status) == (code, False, False, 0)
 
 
 def test_a_read_of_half_a_json_is_unreadable(box: Sandbox, client: Client) -> None:
-    box.control.add_fault(path="^/users/me", action="wrong_json")
+    misbehave(box, path="^/users/me", action="wrong_json")
     error = refused(client, "me")
     assert (error.code, error.permanent, error.account) == ("unreadable_answer", False, False)
 
@@ -266,24 +269,24 @@ def test_a_scan_reads_every_page(box: Sandbox, client: Client, seller: dict[str,
 
 def test_a_scan_whose_scroll_died_starts_again_once(box: Sandbox, client: Client, seller: dict[str, Any]) -> None:
     ids = box.control.create_many(seller["user_id"], 250)
-    real_call = client._call
-    asked = []
+    misbehave(box, path="/items/search", action="delay", delay_ms=1, times=2)  # two pages, then
+    expired = {"message": "Invalid or expired scroll_id", "error": "bad_request", "status": 400}
+    answer(box, 400, expired, path="/items/search", times=1)
+    assert sorted(client.item_ids(str(seller["user_id"]))) == sorted(ids)
+    asked = calls(box, "/items/search")
+    assert [call["status"] for call in asked] == [200, 200, 400, 200, 200, 200, 200]
+    assert ["scroll_id" in call["query"] for call in asked] == [False, True, True, False, True, True, True]
 
-    def kill_the_scroll_before_the_third_page(method: str, path: str, **options: Any) -> Any:
-        asked.append(options["params"].get("scroll_id"))
-        if len(asked) == 3:
-            options = {**options, "params": {**options["params"], "scroll_id": "expired"}}
-        return real_call(method, path, **options)
 
-    client._call = kill_the_scroll_before_the_third_page  # type: ignore[assignment,method-assign]
-    found = client.item_ids(str(seller["user_id"]))
-    assert sorted(found) == sorted(ids)
-    assert [scroll is None for scroll in asked] == [True, False, False, True, False, False, False]
+def test_a_scan_that_dies_twice_is_refused(box: Sandbox, client: Client, seller: dict[str, Any]) -> None:
+    answer(box, 400, {"message": "Invalid or expired scroll_id"}, path="/items/search")
+    assert refused(client, "item_ids", str(seller["user_id"])).code == "validation_failed"
+    assert len(calls(box, "/items/search")) == 2
 
 
 def test_a_scan_that_fails_says_so_rather_than_giving_a_part(
     box: Sandbox, client: Client, seller: dict[str, Any]
 ) -> None:
     box.control.create_many(seller["user_id"], 150)
-    box.control.add_fault(path="/items/search", action="status", status=500)
+    misbehave(box, path="/items/search", action="status", status=500)
     assert refused(client, "item_ids", str(seller["user_id"])).code == "server_error"

@@ -7,7 +7,7 @@ import pytest
 from apps.connectors.channel import ChannelError
 from apps.connectors.mercadolivre import oauth
 from apps.sandbox.server import Sandbox
-from tests.connectors.mercadolivre.conftest import calls
+from tests.connectors.mercadolivre.conftest import calls, misbehave
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def refused(grant: dict[str, str]) -> ChannelError:
 
 
 def answer(box: Sandbox, status: int, body: object) -> None:
-    box.control.add_fault(path="^/oauth/token", action="status", status=status, body=body, times=1)
+    misbehave(box, path="^/oauth/token", action="status", status=status, body=body, times=1)
 
 
 def test_a_refresh_gives_a_new_pair_and_spends_the_old_token(grant: dict[str, str], seller: dict[str, Any]) -> None:
@@ -93,7 +93,7 @@ def test_anything_else_is_tried_again_with_the_same_token(
 
 @pytest.mark.parametrize("action", ["reset", "html"])
 def test_a_broken_road_does_not_end_the_grant(box: Sandbox, grant: dict[str, str], action: str) -> None:
-    box.control.add_fault(path="^/oauth/token", action=action, times=1)
+    misbehave(box, path="^/oauth/token", action=action, times=1)
     error = refused(grant)
     assert (error.account, error.permanent) == (False, False)
     assert oauth.refresh(**grant).access_token
@@ -102,7 +102,7 @@ def test_a_broken_road_does_not_end_the_grant(box: Sandbox, grant: dict[str, str
 def test_an_answer_lost_after_the_token_was_spent_shows_as_invalid_grant_next_time(
     box: Sandbox, grant: dict[str, str]
 ) -> None:
-    box.control.add_fault(path="^/oauth/token", action="reset_after_applying", times=1)
+    misbehave(box, path="^/oauth/token", action="reset_after_applying", times=1)
     assert refused(grant).code == "connection_failed"
     assert refused(grant).code == "invalid_grant"
 
