@@ -1,12 +1,13 @@
 """The road out: the only code of the hub that opens a socket to somebody else's server.
 
-One call has one budget. A timeout per read is not enough: a peer that drips a byte a second keeps every read
-alive and holds a worker for ever. So the connection's socket is given, before each send and each recv, only
-what is left of the budget; name lookup, connect, TLS, headers and body all spend from the same purse.
+One call has one budget. A timeout per read is not enough: a peer that drips a byte a second keeps every read alive
+and holds a worker for ever. So the connection's socket is given, before each send and each recv, only what is left of
+the budget; name lookup, connect, TLS, headers and body all spend from the same purse.
 
-Nothing is retried here, with one exception: a kept-alive connection that the peer had closed before a byte of
-the answer came, on an idempotent method. No redirects (a token must not follow one), no cookies, no proxy of
-the environment, a cap on the answer's size, and one log line a call without query, headers or bodies.
+Nothing is retried here, with one exception: a read on a kept-alive connection that the peer closed before a byte of
+the answer came. A PUT is not repeated though HTTP would allow it: its number may be old by then, and who sends a
+number again computes it again. No redirects (a token must not follow one), no cookies, no proxy of the environment, a
+cap on the answer's size, and one log line a call without query, headers or bodies.
 """
 
 import http.client
@@ -35,7 +36,7 @@ MAX_BYTES = 2_000_000
 IDLE_SECONDS_MAX = 20.0  # servers close quiet connections, often after 60 s; racing them buys nothing
 KEPT_CONNECTIONS_MAX = 8  # per thread; a worker speaks to few hosts
 USER_AGENT = "Saldo"
-IDEMPOTENT_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
+READING_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 log = structlog.get_logger(__name__)
 
@@ -153,13 +154,13 @@ class _Call:
                 raise ValueError(f"the header {name} holds characters that HTTP does not allow")
 
     def run(self, deadline: float, started: float, max_bytes: int) -> Answer:
-        """Send on a kept connection or a new one; a stale kept one is replaced once, if repeating is safe."""
+        """Send on a kept connection or a new one; a stale kept one is replaced once, if the call only reads."""
         kept = _kept_connections.take(self.address)
         if kept is not None:
             try:
                 return self._run_on(kept, deadline, started, max_bytes)
             except _Stale:
-                if self.method not in IDEMPOTENT_METHODS:
+                if self.method not in READING_METHODS:
                     raise HttpFailure(
                         "connection_failed",
                         f"{self.address.hostname} hung up before answering; it may have acted or not",

@@ -68,6 +68,7 @@ class OrderSnapshot:
     updated_at: datetime | None
     pack_id: str
     shipment_id: str
+    seller_id: str  # whose sale it is; "" when the channel did not say
     total_amount: Decimal | None
     currency: str
     lines: tuple[OrderLine, ...]
@@ -128,7 +129,7 @@ class StockAnswer:
 class Notice:
     """What a notification points at. A hint, never a fact (law 5): the resource is read before anything happens."""
 
-    delivery_id: str  # "" when the channel gave none (contract §2.2)
+    delivery_key: str  # what two deliveries of one notification share
     topic: str
     resource: str  # as sent, checked against the list of forms that may be read; "" for topics the hub does not read
     resource_kind: str  # orders, items, shipments …

@@ -19,11 +19,19 @@ class CannotConnect(Exception):
 
 
 def connect(
-    tenant: Tenant, *, kind: str, client_id: str, client_secret: str, refresh_token: str, name: str = ""
+    tenant: Tenant,
+    *,
+    kind: str,
+    client_id: str,
+    client_secret: str,
+    refresh_token: str,
+    name: str = "",
+    user_id: str = "",
 ) -> Connector:
     """Prove the credentials against the channel, then keep them sealed. Returns the new connector.
 
-    The refresh token is single-use: from here on only the hub holds a working one.
+    The refresh token is single-use: from here on only the hub holds a working one. `user_id`, when given, is the
+    account the person meant; a token of another account is refused (contract §1.6).
     Raises CannotConnect when the channel refuses, the account is not Brazil's, or it is connected already.
     """
     try:
@@ -31,6 +39,8 @@ def connect(
         account = open_channel(kind, _Fixed(pair)).account()
     except ChannelError as refusal:
         raise CannotConnect(f"the channel refused the credentials: {refusal}") from None
+    if user_id and account.user_id != user_id:
+        raise CannotConnect(f"the token belongs to account {account.user_id} ({account.nickname}), not to {user_id}")
     if account.site_id and account.site_id != SITE:
         raise CannotConnect(f"the account {account.nickname} belongs to site {account.site_id}; only {SITE} is served")
     connector = Connector(

@@ -10,8 +10,7 @@ from typing import NamedTuple
 from django.db.models import Model
 from django.utils import timezone
 from django.utils.functional import Promise
-from django.utils.translation import gettext
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext, gettext_lazy
 
 from apps.connectors.models import Connector, Listing
 from apps.console.moments import clock
@@ -30,6 +29,9 @@ class Badge:
     icon: str = "minus"
 
 
+OVERSOLD = Badge(gettext_lazy("Oversold"), "bad", "alert")
+
+
 class Look(NamedTuple):
     """Tone and icon of a state."""
 
@@ -37,13 +39,13 @@ class Look(NamedTuple):
     icon: str
 
 
-SYNC_LOG = {
+SYNC_LOG: dict[str, Look] = {
     SyncLog.Status.PENDING: Look("info", "send"),
     SyncLog.Status.SUCCESS: Look("ok", "check"),
     SyncLog.Status.ERROR: Look("bad", "cross"),
     SyncLog.Status.UNKNOWN: Look("warn", "question"),
 }
-EVENT = {
+EVENT: dict[str, Look] = {
     IntegrationEvent.Status.RECEIVED: Look("info", "clock"),
     IntegrationEvent.Status.RETRY: Look("warn", "clock"),
     IntegrationEvent.Status.PROCESSED: Look("ok", "check"),
@@ -53,20 +55,20 @@ EVENT = {
     IntegrationEvent.Status.QUARANTINED: Look("bad", "lock"),
     IntegrationEvent.Status.ERROR: Look("bad", "cross"),
 }
-ORDER = {Order.Status.RECEIVED: Look("ok", "check"), Order.Status.CANCELLED: Look("quiet", "cross")}
-RESERVATION = {
+ORDER: dict[str, Look] = {Order.Status.RECEIVED: Look("ok", "check"), Order.Status.CANCELLED: Look("quiet", "cross")}
+RESERVATION: dict[str, Look] = {
     Reservation.Status.PENDING: Look("info", "lock"),
     Reservation.Status.CONFIRMED: Look("ok", "check"),
     Reservation.Status.RELEASED: Look("quiet", "back"),
     Reservation.Status.EXPIRED: Look("quiet", "clock"),
 }
-CONNECTOR = {
+CONNECTOR: dict[str, Look] = {
     Connector.Status.ACTIVE: Look("ok", "check"),
     Connector.Status.REAUTHORIZE: Look("bad", "lock"),
     Connector.Status.ERROR: Look("bad", "cross"),
     Connector.Status.PAUSED: Look("warn", "pause"),
 }
-MOVEMENT = {
+MOVEMENT: dict[str, Look] = {
     Movement.Kind.RECEIPT: Look("ok", "down"),
     Movement.Kind.ADJUSTMENT: Look("warn", "admin"),
     Movement.Kind.RESERVE: Look("info", "lock"),
@@ -83,40 +85,40 @@ def badge_of(row: Model) -> Badge:
 
 
 @badge_of.register
-def _(row: SyncLog) -> Badge:
-    return Badge(row.get_status_display(), *SYNC_LOG.get(SyncLog.Status(row.status), PLAIN))
+def _of_sync_log(row: SyncLog) -> Badge:
+    return Badge(row.get_status_display(), *SYNC_LOG.get(row.status, PLAIN))
 
 
 @badge_of.register
-def _(row: IntegrationEvent) -> Badge:
+def _of_integration_event(row: IntegrationEvent) -> Badge:
     words = row.get_status_display()
     if row.status == IntegrationEvent.Status.RETRY and row.next_attempt_at:
         words = f"{words} {clock(row.next_attempt_at)}"
-    return Badge(words, *EVENT.get(IntegrationEvent.Status(row.status), PLAIN))
+    return Badge(words, *EVENT.get(row.status, PLAIN))
 
 
 @badge_of.register
-def _(row: Order) -> Badge:
-    return Badge(row.get_status_display(), *ORDER.get(Order.Status(row.status), PLAIN))
+def _of_order(row: Order) -> Badge:
+    return Badge(row.get_status_display(), *ORDER.get(row.status, PLAIN))
 
 
 @badge_of.register
-def _(row: Reservation) -> Badge:
-    return Badge(row.get_status_display(), *RESERVATION.get(Reservation.Status(row.status), PLAIN))
+def _of_reservation(row: Reservation) -> Badge:
+    return Badge(row.get_status_display(), *RESERVATION.get(row.status, PLAIN))
 
 
 @badge_of.register
-def _(row: Connector) -> Badge:
-    return Badge(row.get_status_display(), *CONNECTOR.get(Connector.Status(row.status), PLAIN))
+def _of_connector(row: Connector) -> Badge:
+    return Badge(row.get_status_display(), *CONNECTOR.get(row.status, PLAIN))
 
 
 @badge_of.register
-def _(row: Movement) -> Badge:
-    return Badge(row.get_kind_display(), *MOVEMENT.get(Movement.Kind(row.kind), PLAIN))
+def _of_movement(row: Movement) -> Badge:
+    return Badge(row.get_kind_display(), *MOVEMENT.get(row.kind, PLAIN))
 
 
 @badge_of.register
-def _(row: Listing) -> Badge:
+def _of_listing(row: Listing) -> Badge:
     """Say where a listing's number stands: what blocks it first, then what is going on, then how the last try ended."""
     now = timezone.now()
     if row.product_id is None:

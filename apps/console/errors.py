@@ -19,6 +19,7 @@ class Advice:
 
 
 WAIT = _("Nothing: the hub tries again by itself.")
+GIVEN_UP = _("The hub tried several times and stopped. Reprocess the event once the cause is gone.")
 CHECK_LISTING = _("Open the listing at the channel, correct it there, then use “Synchronise now”.")
 AUTHORISE = _("Authorise the account again at the channel; everything that waited then goes out by itself.")
 
@@ -93,7 +94,7 @@ ADVICE: dict[str, Advice] = {
     ),
     "order_not_found": Advice(
         _("The channel does not show this order (yet)."),
-        _("The hub tries again by itself. If it stays, check the number at the channel."),
+        _("Check the number at the channel. If the order is there, reprocess the event."),
     ),
     "unreadable": Advice(
         _("What arrived is not a notification that can be read."),
@@ -126,6 +127,12 @@ UNKNOWN = Advice(
 )
 
 
-def explain(code: str) -> Advice | None:
-    """Return what an error code means and what to do; None for no error, a general answer for an unknown code."""
-    return ADVICE.get(code, UNKNOWN) if code else None
+def explain(code: str, *, has_given_up: bool = False) -> Advice | None:
+    """Return what an error code means and what to do; None for no error, a general answer for an unknown code.
+
+    has_given_up: the hub does not try again by itself, so advice to wait would be wrong.
+    """
+    if not code:
+        return None
+    advice = ADVICE.get(code, UNKNOWN)
+    return Advice(advice.meaning, GIVEN_UP) if has_given_up and advice.action is WAIT else advice

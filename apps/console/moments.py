@@ -47,10 +47,19 @@ def in_full(moment: datetime) -> str:
     return f"{date_format(local, 'SHORT_DATE_FORMAT')} {local:%H:%M:%S} ({timezone.get_current_timezone_name()})"
 
 
+def to_the_millisecond(moment: datetime) -> str:
+    """Return day and time to the millisecond."""
+    local = timezone.localtime(moment)
+    fraction = number_format(local.microsecond // 1000 / 1000, 3)[1:]
+    return f"{date_format(local, 'SHORT_DATE_FORMAT')} {local:%H:%M:%S}{fraction}"
+
+
 def span_of(seconds: float) -> str:
-    """Return a delay between two steps: `0,4 s`, `12 s`, `3 min`, `2 h`, `5 d`."""
+    """Return a delay between two steps: `40 ms`, `1,4 s`, `12 s`, `3 min`, `2 h`, `5 d`."""
+    if seconds < 1:
+        return f"{round(max(seconds, 0.0) * 1000)} ms"
     if seconds < 10:
-        return f"{number_format(round(max(seconds, 0.0), 1), 1)} s"
+        return f"{number_format(round(seconds, 1), 1)} s"
     if seconds < DAY_SECONDS:
         return _span(round(seconds))
     return f"{round(seconds / DAY_SECONDS)} d"

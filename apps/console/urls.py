@@ -1,4 +1,25 @@
-"""The pages people use."""
+"""The pages people use. Their addresses are Portuguese because their readers are."""
+
+from django.urls import path
+from django.views.i18n import set_language
+
+from apps.console import views
 
 app_name = "console"
-urlpatterns: list[object] = []
+urlpatterns = [
+    path("eventos/", views.events, name="events"),
+    path("eventos/<int:pk>/", views.event, name="event"),
+    path("eventos/<int:pk>/reprocessar/", views.reprocess_event, name="reprocess"),
+    path("sincronizacoes/", views.syncs, name="syncs"),
+    path("pedidos/", views.orders, name="orders"),
+    path("pedidos/<int:pk>/", views.order, name="order"),
+    path("estoque/", views.stock, name="stock"),
+    path("estoque/<int:pk>/", views.movements, name="movements"),
+    path("anuncios/", views.listings, name="listings"),
+    path("anuncios/<int:pk>/", views.listing, name="listing"),
+    path("anuncios/<int:pk>/mapear/", views.map_listing, name="map"),
+    path("anuncios/<int:pk>/sincronizar/", views.sync_listing, name="sync-now"),
+    path("conectores/", views.connectors, name="connectors"),
+    path("empresa/", views.choose_tenant, name="tenant"),
+    path("idioma/", set_language, name="language"),
+]

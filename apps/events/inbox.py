@@ -40,7 +40,7 @@ CLAIMS_MAX = 8
 COLLAPSE_MAX = 500
 """Deliveries about one resource that one read settles at once."""
 
-TOPIC_ORDERS = "orders_v2"
+TOPIC_ORDERS, KIND_ORDERS = "orders_v2", "orders"
 
 
 def store(connector: Connector, body: bytes) -> IntegrationEvent:
@@ -78,7 +78,7 @@ def _describe(event: IntegrationEvent, notice: Notice) -> None:
     event.topic = notice.topic[:64]
     event.resource_kind = notice.resource_kind
     event.external_id = notice.resource_id
-    event.delivery_key = notice.delivery_id[:128]
+    event.delivery_key = notice.delivery_key[:128]
 
 
 def _address(event: IntegrationEvent, connector: Connector, notice: Notice) -> None:
@@ -101,7 +101,7 @@ def _address(event: IntegrationEvent, connector: Connector, notice: Notice) -> N
         _quarantine(event, "unknown_account", "no connector has the account that the notification names")
         return
     event.connector, event.tenant_id = owner, owner.tenant_id
-    if notice.topic == TOPIC_ORDERS and notice.resource_id:
+    if notice.topic == TOPIC_ORDERS and notice.resource_kind == KIND_ORDERS:
         event.status, event.next_attempt_at = Status.RECEIVED, timezone.now()
     else:
         event.status, event.processed_at = Status.IGNORED, timezone.now()
@@ -188,6 +188,8 @@ def _process(claim: Claim) -> None:
     connector = Connector.objects.select_related("tenant").get(pk=claim.connector_id)
     channel = open_channel(connector.kind, credentials.ConnectorTokens(connector.pk))
     snapshot = channel.order(claim.external_id)
+    if snapshot.seller_id not in {"", connector.user_id}:  # a buyer may read an order too (contract §3.1)
+        raise ChannelError("the order is another seller's: this account bought it", code="foreign_order", permanent=True)
     try:
         outcome = _take_in(claim, connector, snapshot)
     except MappingNeeded as unmapped:

@@ -26,8 +26,8 @@ ACTIONS: dict[str, str] = {
     "slow_body": "apply, then send the body one byte each `delay_ms` (default 1000)",
     "wrong_json": "apply, then answer 200 with half of the JSON",
     "html": "answer `status` (default 502) with an HTML page; nothing is applied",
-    "lie": "200 and nothing changes; with `echo` the answer shows the number asked for",
-    "wrong_quantity": "200, but the quantity kept is `quantity`, or one less than asked for",
+    "lie": "stock writes: 200 and nothing changes; with `echo` the answer shows the number asked for",
+    "wrong_quantity": "stock writes: 200, but the quantity kept is `quantity`, or one less than asked for",
     "redirect": "answer `status` (default 301) to `location` (default /moved); nothing is applied",
     "partial": "206 with X-Content-Missing: the names in `missing` are null (orders, users/me)",
 }

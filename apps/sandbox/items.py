@@ -408,12 +408,12 @@ def _check_fields(item: Doc, body: Doc) -> None:
         refuse_validation("item.status.invalid", "Only a closed item can be deleted", 320, ["item.deleted"])
 
 
-def _quantity_after(item: Doc, body: Doc) -> int:
+def _quantity_after(item: Doc, body: Doc) -> Json:
+    """Units on sale once ``body`` is applied."""
+    if "variations" not in body:
+        return body.get("available_quantity", item["available_quantity"])
     before = {variation["id"]: variation["available_quantity"] for variation in item["variations"]}
-    if "variations" in body:
-        return sum(one.get("available_quantity", before.get(one.get("id"), 0)) for one in body["variations"])
-    quantity: int = body.get("available_quantity", item["available_quantity"])
-    return quantity
+    return sum(one.get("available_quantity", before.get(one.get("id"), 0)) for one in body["variations"])
 
 
 def _refuse_type(reference: str) -> NoReturn:

@@ -39,12 +39,16 @@ class Journal:
         self._find_lines()
 
     def _find_lines(self) -> None:
-        self._file.seek(0)
-        while chunk := self._file.readline():
-            if not chunk.endswith(b"\n"):  # the last line of a run that was cut by a full disk
-                self._file.write(b"\n")
-            self._starts.append(self._end)
-            self._end = self._file.tell()
+        """Note where each line of an earlier run begins."""
+        if self.path is None:
+            return
+        with open(self.path, "rb") as lines:
+            for line in lines:
+                self._starts.append(self._end)
+                self._end += len(line)
+                if not line.endswith(b"\n"):  # cut short, by a full disk
+                    self._file.write(b"\n")
+                    self._end += 1
 
     def write(self, call: Call, status: int | None, started_seconds: float, control: bool) -> int:
         """Append one call. ``status`` is ``None`` when it gets no answer. Returns its ``seq``."""

@@ -64,7 +64,9 @@ class Notifier:
         self._due: dict[str, list[tuple[float, int, str]]] = {}
         self._sending: dict[str, int] = {}
         self._order = 0
+        self._started = False
         self._stopping = False
+        self._idle = 0
         self._threads: list[threading.Thread] = []
 
     def policy(self) -> Doc:
@@ -72,14 +74,17 @@ class Notifier:
         return {**DEFAULT_POLICY, **(self.state.get("setting", "notifications") or {})}
 
     def start(self) -> None:
-        """Start the senders; first of all they send what an earlier run still owed."""
-        with self.state.lock:
-            for key, doc in self.state.tables["notification"].items():
+        """Begin to send; first of all what an earlier run still owed."""
+        self._started = True
+        with self.state.change():
+            now = now_seconds()
+            for key, doc in list(self.state.tables["notification"].items()):
+                # Time that passed while the sandbox was down is no reason to hurry through the tries that are left.
+                late_seconds = max(0.0, now - doc["due"])
+                doc["first"] += late_seconds
+                doc["due"] += late_seconds
+                self.state.save("notification", key, doc)
                 self._schedule(doc["client_id"], doc["due"], key)
-        for number in range(SENDERS):
-            thread = threading.Thread(target=self._run, name=f"sandbox-sender-{number}", daemon=True)
-            thread.start()
-            self._threads.append(thread)
 
     def stop(self) -> None:
         """End the senders; what is not delivered stays stored."""
@@ -144,7 +149,15 @@ class Notifier:
         with self._wake:
             self._order += 1
             heapq.heappush(self._due.setdefault(client_id, []), (due, self._order, key))
+            if self._started and self._idle == 0 and len(self._threads) < SENDERS:
+                self._add_sender()
             self._wake.notify()
+
+    def _add_sender(self) -> None:
+        """Senders are started when first needed: most sandboxes of a test run never notify."""
+        thread = threading.Thread(target=self._run, name=f"sandbox-sender-{len(self._threads)}", daemon=True)
+        self._threads.append(thread)
+        thread.start()
 
     def _take(self) -> tuple[str, str] | None:
         """Wait for something due whose application has a sender left; ``None`` when stopping."""
@@ -162,7 +175,9 @@ class Notifier:
                         self._sending[client_id] = self._sending.get(client_id, 0) + 1
                         return client_id, heapq.heappop(heap)[2]
                     next_due = min(next_due, heap[0][0])
+                self._idle += 1
                 self._wake.wait(timeout=max(0.001, next_due - now))
+                self._idle -= 1
             return None
 
     def _run(self) -> None:

@@ -240,7 +240,7 @@ def get_authorization(market: Marketplace, call: Call) -> Answer:
         " à sua conta: ler e alterar anúncios, vendas e envios, também quando você não está conectado.</p>"
         f'<form method="post" action="/authorization?{escape(call.raw_query)}">'
         f"<fieldset><legend>Conta do vendedor</legend>{choices or '<p>Nenhuma conta criada ainda.</p>'}</fieldset>"
-        '<p class="buttons"><button name="answer" value="yes">Autorizar</button>'
+        '<p class="row"><button name="answer" value="yes">Autorizar</button>'
         '<button class="quiet" name="answer" value="no" formnovalidate>Recusar</button></p></form>'
     )
     return Answer(200, html_page("Autorizar aplicativo", body), content_type="text/html; charset=utf-8")

@@ -11,6 +11,7 @@ from .call import Answer, Call, Doc, refusal, refuse
 from .clock import now_seconds, to_hour, west4, west4_short, zulu
 from .items import attribute
 from .marketplace import Marketplace, caller
+from .markup import STATUS_WORDS
 from .stock import available, change_available, variation_of
 
 SEARCH_PAGE_MAX = 51
@@ -82,8 +83,9 @@ def check_sale(market: Marketplace, lines: list[Doc], force: bool) -> None:
         there = available(item, line["variation_id"])
         if not force and (item["status"] != "active" or wanted[place] > there):
             raise CannotSell(
-                f"O anúncio {item['id']} está {item['status']} com {there} unidade(s) e o pedido é de {wanted[place]}."
-                " Venda menos, reponha o estoque ou use force.",
+                f"O anúncio {item['id']} está {STATUS_WORDS.get(item['status'], item['status'])} com {there}"
+                f" unidade(s) e o pedido é de {wanted[place]}. Venda menos ou reponha o estoque"
+                " (pela API, force vende assim mesmo).",
                 there,
             )
     sellers = {market.state.tables["item"][line["item_id"]]["user_id"] for line in lines}

@@ -14,22 +14,20 @@ from .controls import last_calls, state_body
 from .faults import ACTIONS
 from .items import render
 from .marketplace import Marketplace
-from .markup import html_page
+from .markup import STATUS_WORDS, html_page
 from .orders import render as render_order
 
 ITEMS_A_PAGE = 25
 ROWS_SHOWN = 15
-STATUS_WORDS = {
-    "active": "ativo",
-    "paused": "pausado",
-    "closed": "encerrado",
-    "under_review": "em revisão",
-    "paid": "paga",
-    "cancelled": "cancelada",
-    "confirmed": "confirmada",
-    "out_of_stock": "sem estoque",
-    "paused_by_seller": "pausado pelo vendedor",
-}
+SECTIONS = (
+    ("items", "Anúncios"),
+    ("orders", "Vendas"),
+    ("accounts", "Contas"),
+    ("faults", "Falhas"),
+    ("notifications", "Notificações"),
+    ("quota", "Limite"),
+    ("calls", "Chamadas"),
+)
 FAULT_WORDS = {
     "status": "responder um código de erro",
     "timeout": "não responder",
@@ -83,10 +81,12 @@ def _summary(state: Doc) -> str:
         ("Notificações perdidas", counts["notifications_missed"]),
         ("Chamadas recebidas", counts["calls"]),
     )
+    links = "".join(f'<a href="#{place}">{name}</a>' for place, name in SECTIONS)
     cells = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in shown)
     return (
         "<p>Este servidor se comporta como a API do Mercado Livre. O que você fizer aqui acontece só nele e é"
         f' notificado aos aplicativos conectados.</p><dl class="summary">{cells}</dl>'
+        f'<nav class="row" aria-label="Nesta página">{links}</nav>'
     )
 
 

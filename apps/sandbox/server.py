@@ -153,14 +153,18 @@ class Sandbox:
     ) -> None:
         """Bind and load; ``port`` 0 takes a free one. ``data`` is the folder that keeps state over restarts.
 
-        Raises: OSError when the address is taken or the folder cannot be written.
+        Raises: OSError when the address is taken or a file cannot be written, sqlite3.Error when ``data`` is in use.
         """
         if data is not None:
             data.mkdir(parents=True, exist_ok=True)
             journal = journal or data / "journal.jsonl"
         self._server = _Server((host, port))
-        state = State(None if data is None else data / "sandbox.sqlite3")
-        self.market = Marketplace(state, Notifier(state), FaultList(state), Quota(state), Journal(journal))
+        try:
+            state = State(None if data is None else data / "sandbox.sqlite3")
+            self.market = Marketplace(state, Notifier(state), FaultList(state), Quota(state), Journal(journal))
+        except Exception:
+            self._server.server_close()
+            raise
         self._server.market = self.market
         shown_host = f"[{host}]" if ":" in host else host
         self.url = f"http://{shown_host}:{self._server.server_address[1]}"
@@ -171,7 +175,7 @@ class Sandbox:
         """Listen in a thread of its own."""
         self.market.notifier.start()
         self._thread = threading.Thread(
-            target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, name="sandbox", daemon=True
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, name="sandbox", daemon=True
         )
         self._thread.start()
 

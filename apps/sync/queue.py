@@ -20,8 +20,9 @@ from apps.sync.allocation import publishable
 
 FEED_CONSUMER = "sync"
 
-LEASE_SECONDS = 30
-"""Longer than the longest push (re-read and write, 5 s each, plus a token refresh), so only the dead lose a lease."""
+LEASE_SECONDS = 45
+"""Longer than the longest push (re-read and write, each repeated once after a token refresh, 5 s a call), so only the
+dead lose a lease."""
 
 
 def follow() -> int:

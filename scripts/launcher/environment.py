@@ -169,6 +169,8 @@ def saldo_variables(settings: Settings, folder: DataFolder, port: int) -> dict[s
         "PORT": str(port),
         "GRANIAN_HOST": settings.host,
         "GRANIAN_PORT": str(port),
+        # A worker that is told to stop while it starts does not hear it (granian 2.8): Ctrl-C would take 10 s.
+        "GRANIAN_WORKERS_KILL_TIMEOUT": "1",
     }
     return {name: os.environ.get(name) or value for name, value in proposed.items()} | known
 

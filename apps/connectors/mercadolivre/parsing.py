@@ -77,6 +77,7 @@ def order(raw: object, *, is_complete: bool = True) -> OrderSnapshot:
         updated_at=moment(document.get("last_updated")) or moment(document.get("date_last_updated")),
         pack_id=_id(document.get("pack_id")),
         shipment_id=_id(_part(document, "shipping").get("id")),
+        seller_id=_id(_part(document, "seller").get("id")),
         total_amount=money(document.get("total_amount")),
         currency=_text(document.get("currency_id")),
         lines=tuple(_order_line(row, f"line {number} of {where}") for number, row in enumerate(rows, 1)),
@@ -326,29 +327,30 @@ def read_notice(notification: bytes) -> Notice:
     readable = READABLE_RESOURCE.fullmatch(resource)
     if readable and readable[3] and readable[1] != "user-products":
         readable = None
+    topic, user_id, sent_at = _notice_text(body, "topic", 64), _notice_id(body, "user_id"), moment(body.get("sent"))
     return Notice(
-        delivery_id=_delivery_id(body.get("_id")) or _delivery_id(body.get("id")),
-        topic=_notice_text(body, "topic", 64),
+        delivery_key=_delivery_id(body.get("_id"))
+        or _delivery_id(body.get("id"))
+        or _delivery_hash(topic, resource, user_id, sent_at),
+        topic=topic,
         resource=resource if readable else "",
         resource_kind=readable[1] if readable else "",
         resource_id=readable[2] if readable else "",
-        user_id=_notice_id(body, "user_id"),
+        user_id=user_id,
         application_id=_notice_id(body, "application_id", default=""),
-        sent_at=moment(body.get("sent")),
+        sent_at=sent_at,
     )
 
 
-def delivery_key(notice: Notice) -> str:
-    """Return the key that two deliveries of one notification share (contract §2.2), at most 64 characters.
+def _delivery_hash(topic: str, resource: str, user_id: str, sent_at: datetime | None) -> str:
+    """Return the key of a delivery that has no id: a hash of what was sent and when (contract §2.2).
 
-    Without an id it is a hash of what was sent and when. Without a time either, every delivery is a new one: reading a
-    resource once too often costs a call, taking news for a repetition loses a sale.
+    Without a time either, every delivery is a new one: reading a resource once too often costs a call, taking news for
+    a repetition loses a sale.
     """
-    if notice.delivery_id:
-        return notice.delivery_id
-    if notice.sent_at is None:
+    if sent_at is None:
         return uuid.uuid4().hex
-    parts = [notice.topic, notice.resource, notice.user_id, notice.sent_at.isoformat()]
+    parts = [topic, resource, user_id, sent_at.isoformat()]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 

@@ -23,6 +23,7 @@ class Command(SaldoCommand):
             "--refresh-token", help="or MERCADOLIVRE_REFRESH_TOKEN in the environment, or - to read it from stdin"
         )
         parser.add_argument("--name", default="", help="what to call it; the account's nickname by default")
+        parser.add_argument("--user-id", default="", help="the account you mean; a token of another one is refused")
         parser.add_argument("--channel", default=Connector.Kind.MERCADO_LIVRE, choices=Connector.Kind.values)
 
     def run(self, **options: Any) -> dict[str, Any]:
@@ -35,6 +36,7 @@ class Command(SaldoCommand):
                 client_secret=_secret(options["client_secret"], "MERCADOLIVRE_CLIENT_SECRET", "--client-secret"),
                 refresh_token=_secret(options["refresh_token"], "MERCADOLIVRE_REFRESH_TOKEN", "--refresh-token"),
                 name=options["name"],
+                user_id=options["user_id"],
             )
         except CannotConnect as problem:
             raise CommandError(f"The account was not connected: {problem}.") from None

@@ -2,9 +2,9 @@
 
 import os
 import signal
+import sqlite3
 import threading
 from pathlib import Path
-from typing import ClassVar
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils.translation import gettext as _
@@ -17,7 +17,7 @@ class Command(BaseCommand):
     """Listens until SIGTERM or Ctrl-C."""
 
     help = "Starts a server that behaves as Mercado Livre's seller API does."
-    requires_system_checks: ClassVar[list[str]] = []
+    requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Address, data folder, ready file, journal."""
@@ -36,11 +36,11 @@ class Command(BaseCommand):
         """
         try:
             sandbox = Sandbox(options["host"], options["port"], options["data"], options["journal"])
-        except (OSError, OverflowError) as error:
+        except (OSError, OverflowError, sqlite3.Error) as error:
             raise CommandError(
                 _(
                     "The sandbox could not start at %(host)s:%(port)s: %(error)s. Choose another --port (0 takes a"
-                    " free one) and folders that can be written."
+                    " free one) and a --data folder that can be written and that no other sandbox uses."
                 )
                 % {"host": options["host"], "port": options["port"], "error": error}
             ) from error

@@ -1,0 +1,89 @@
+"""Accounts on the channels and their listings. Secrets are in no form, no list and no search here."""
+
+from typing import Any, ClassVar
+
+from django.contrib import admin
+from django.db.models import ManyToManyField, QuerySet
+from django.forms import ModelMultipleChoiceField
+from django.http import HttpRequest
+
+from apps.connectors.models import Connector, Listing
+from apps.inventory.models import Location
+from apps.tenants.access import visible_to
+from apps.tenants.admin import ReadOnlyAdmin, TenantAdmin
+
+SECRET_COLUMNS = ("client_secret_enc", "refresh_token_enc", "access_token_enc")
+
+
+@admin.register(Connector)
+class ConnectorAdmin(TenantAdmin):
+    """Accounts. They are made by `manage.py create_connector`, which seals their secrets; here they are tuned and paused."""
+
+    list_display: ClassVar = ["name", "kind", "tenant", "user_id", "status", "last_sync_at"]
+    list_filter: ClassVar = ["status", "kind", "tenant"]
+    list_select_related: ClassVar = ["tenant"]
+    search_fields: ClassVar = ["name", "=user_id"]
+    fields: ClassVar = [
+        "tenant",
+        "kind",
+        "name",
+        "client_id",
+        "user_id",
+        "status",
+        "status_reason",
+        "margin_percent",
+        "locations",
+        "notification_url",
+        "access_token_expires_at",
+        "last_sync_at",
+        "created_at",
+        "updated_at",
+    ]
+    readonly_fields: ClassVar = [
+        "tenant",
+        "kind",
+        "client_id",
+        "user_id",
+        "notification_url",
+        "access_token_expires_at",
+        "last_sync_at",
+        "created_at",
+        "updated_at",
+    ]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Connector]:
+        """Leave the sealed secrets in the database."""
+        return super().get_queryset(request).defer(*SECRET_COLUMNS)
+
+    def formfield_for_manytomany(
+        self, db_field: "ManyToManyField[Any, Any]", request: HttpRequest, **kwargs: Any
+    ) -> "ModelMultipleChoiceField[Any] | None":
+        """Offer only locations of the connector's own tenant: another's stock must never be published here."""
+        match = request.resolver_match
+        tenants = Connector.objects.filter(pk=match.kwargs.get("object_id") if match else None).values("tenant_id")
+        own = visible_to(request.user, Location.objects.filter(tenant_id__in=tenants))
+        return super().formfield_for_manytomany(db_field, request, queryset=own, **kwargs)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Refuse: an account needs its secrets, and those are entered where they are sealed."""
+        return False
+
+
+@admin.register(Listing)
+class ListingAdmin(ReadOnlyAdmin):
+    """Listings and the duty to tell each its number. Products are chosen on the console's page of the listing."""
+
+    list_display: ClassVar = [
+        "item_id",
+        "variation_id",
+        "title",
+        "product",
+        "accepted_quantity",
+        "sync_state",
+        "last_error_code",
+        "due_at",
+    ]
+    list_filter: ClassVar = ["sync_state", ("product", admin.EmptyFieldListFilter), "tenant"]
+    list_select_related: ClassVar = ["product"]
+    search_fields: ClassVar = ["=item_id", "title", "seller_sku", "product__sku"]
+    ordering: ClassVar = ["-id"]

@@ -1,0 +1,201 @@
+"""The lists' filters. They live in the URL, so that a filtered list can be sent to a colleague as a link."""
+
+from datetime import timedelta
+from typing import Any, ClassVar
+
+import django_filters
+from django import forms
+from django.db.models import Q, QuerySet
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from apps.connectors.models import Listing
+from apps.events.models import IntegrationEvent
+from apps.inventory.models import Balance
+from apps.orders.models import Order
+from apps.sync.models import SyncLog
+
+PERIODS = [("1h", _("Last hour")), ("24h", _("Last 24 hours")), ("7d", _("Last 7 days")), ("30d", _("Last 30 days"))]
+PERIOD_LENGTHS = {
+    "1h": timedelta(hours=1),
+    "24h": timedelta(days=1),
+    "7d": timedelta(days=7),
+    "30d": timedelta(days=30),
+}
+
+TOPICS = ["orders_v2", "items", "shipments", "payments", "questions", "messages", "stock-locations"]
+"""Kinds of notifications that Mercado Livre sends; a suggestion for the field, not a limit."""
+
+
+def _text(label: Any, placeholder: Any = "", *, choices: str = "") -> dict[str, Any]:
+    attributes = {"placeholder": placeholder, "autocomplete": "off", "spellcheck": "false"}
+    if choices:
+        attributes["list"] = choices
+    return {"label": label, "widget": forms.TextInput(attributes)}
+
+
+class Filters(django_filters.FilterSet):  # type: ignore[misc]  # the package ships no types
+    """What all filters have in common: a period on the field `MOMENT`, and a list of what is set."""
+
+    MOMENT: ClassVar[str] = "created_at"
+
+    def in_period(self, rows: QuerySet[Any], name: str, value: str) -> QuerySet[Any]:
+        """Keep rows of the last hour, day, week or month."""
+        return rows.filter(**{f"{self.MOMENT}__gte": timezone.now() - PERIOD_LENGTHS[value]})
+
+    @property
+    def is_set(self) -> bool:
+        """Tell whether any filter narrows the list."""
+        return any(value not in (None, "") for value in self.form.cleaned_data.values()) if self.form.is_valid() else True
+
+
+class SyncFilters(Filters):
+    """Sync history: by product, status and period; `listing` is set by links from a listing."""
+
+    MOMENT: ClassVar[str] = "timestamp"
+
+    product = django_filters.CharFilter(
+        method="of_product", **_text(_("Product or listing"), _("SKU, name or MLB…")), max_length=100
+    )
+    status = django_filters.ChoiceFilter(choices=SyncLog.Status.choices, label=_("Status"), empty_label=_("All"))
+    period = django_filters.ChoiceFilter(
+        choices=PERIODS, method="in_period", label=_("Period"), empty_label=_("Any time")
+    )
+    since = django_filters.DateFilter(
+        field_name="timestamp__date", lookup_expr="gte", label=_("From"), widget=forms.DateInput({"type": "date"}, "%Y-%m-%d")
+    )
+    until = django_filters.DateFilter(
+        field_name="timestamp__date", lookup_expr="lte", label=_("Until"), widget=forms.DateInput({"type": "date"}, "%Y-%m-%d")
+    )
+    listing = django_filters.NumberFilter(field_name="listing_id", widget=forms.HiddenInput(), min_value=1)
+
+    class Meta:
+        model = SyncLog
+        fields: ClassVar[list[str]] = []
+
+    def of_product(self, rows: QuerySet[SyncLog], name: str, value: str) -> QuerySet[SyncLog]:
+        """Keep tries of products whose SKU or name holds the text, or of the listing with that id."""
+        return rows.filter(
+            Q(product__sku__icontains=value) | Q(product__name__icontains=value) | Q(listing__item_id__iexact=value)
+        )
+
+
+class EventFilters(Filters):
+    """Events: by state, topic, period and resource."""
+
+    MOMENT: ClassVar[str] = "received_at"
+
+    resource = django_filters.CharFilter(
+        method="of_resource", **_text(_("Order or resource"), "2000003508419013"), max_length=200
+    )
+    status = django_filters.ChoiceFilter(
+        choices=IntegrationEvent.Status.choices, label=_("Status"), empty_label=_("All")
+    )
+    topic = django_filters.CharFilter(
+        field_name="topic", lookup_expr="iexact", **_text(_("Topic"), "orders_v2", choices="topics"), max_length=64
+    )
+    period = django_filters.ChoiceFilter(
+        choices=PERIODS, method="in_period", label=_("Period"), empty_label=_("Any time")
+    )
+
+    class Meta:
+        model = IntegrationEvent
+        fields: ClassVar[list[str]] = []
+
+    def of_resource(self, rows: QuerySet[IntegrationEvent], name: str, value: str) -> QuerySet[IntegrationEvent]:
+        """Keep events about a resource, given as its id or as the path a notification carries (`/orders/200…`)."""
+        return rows.filter(external_id__startswith=value.strip().rstrip("/").rpartition("/")[2])
+
+
+class OrderFilters(Filters):
+    """Orders: by number, product, status and period."""
+
+    text = django_filters.CharFilter(
+        method="of_text", **_text(_("Order or product"), _("number, SKU or title")), max_length=100
+    )
+    status = django_filters.ChoiceFilter(choices=Order.Status.choices, label=_("Status"), empty_label=_("All"))
+    period = django_filters.ChoiceFilter(
+        choices=PERIODS, method="in_period", label=_("Period"), empty_label=_("Any time")
+    )
+
+    class Meta:
+        model = Order
+        fields: ClassVar[list[str]] = []
+
+    def of_text(self, rows: QuerySet[Order], name: str, value: str) -> QuerySet[Order]:
+        """Keep orders with this number (or pack), and those with a product whose SKU or title holds the text."""
+        with_item = Order.objects.filter(
+            Q(items__product__sku__icontains=value) | Q(items__title__icontains=value)
+        ).values("pk")
+        return rows.filter(Q(external_id__startswith=value) | Q(pack_id=value) | Q(pk__in=with_item))
+
+
+class StockFilters(Filters):
+    """Stock: by product, place, and what is oversold."""
+
+    product = django_filters.CharFilter(method="of_product", **_text(_("Product"), _("SKU or name")), max_length=100)
+    location = django_filters.ChoiceFilter(field_name="location_id", label=_("Location"), empty_label=_("All"))
+    state = django_filters.ChoiceFilter(
+        choices=[("oversold", _("Oversold")), ("none", _("Nothing available"))],
+        method="in_state",
+        label=_("Situation"),
+        empty_label=_("All"),
+    )
+
+    class Meta:
+        model = Balance
+        fields: ClassVar[list[str]] = []
+
+    def __init__(self, *args: Any, locations: list[tuple[int, str]], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.filters["location"].extra["choices"] = locations
+
+    def of_product(self, rows: QuerySet[Balance], name: str, value: str) -> QuerySet[Balance]:
+        """Keep balances of products whose SKU or name holds the text."""
+        return rows.filter(Q(product__sku__icontains=value) | Q(product__name__icontains=value))
+
+    def in_state(self, rows: QuerySet[Balance], name: str, value: str) -> QuerySet[Balance]:
+        """Keep what is promised beyond what is there, or what has nothing left to promise."""
+        return rows.filter(oversold_since__isnull=False) if value == "oversold" else rows.filter(available__lte=0)
+
+
+class ListingFilters(Filters):
+    """Listings: by text and by what must be done about them."""
+
+    text = django_filters.CharFilter(
+        method="of_text", **_text(_("Listing or product"), _("MLB…, title or SKU")), max_length=100
+    )
+    state = django_filters.ChoiceFilter(
+        choices=[
+            ("unmapped", _("Mapping needed")),
+            ("error", _("Error")),
+            ("waiting", _("In the queue")),
+            ("done", _("Synchronised")),
+        ],
+        method="in_state",
+        label=_("Status"),
+        empty_label=_("All"),
+    )
+
+    class Meta:
+        model = Listing
+        fields: ClassVar[list[str]] = []
+
+    def of_text(self, rows: QuerySet[Listing], name: str, value: str) -> QuerySet[Listing]:
+        """Keep listings whose id begins with the text, or whose title, SKU or product holds it."""
+        return rows.filter(
+            Q(item_id__istartswith=value)
+            | Q(title__icontains=value)
+            | Q(seller_sku__icontains=value)
+            | Q(product__sku__icontains=value)
+        )
+
+    def in_state(self, rows: QuerySet[Listing], name: str, value: str) -> QuerySet[Listing]:
+        """Keep listings that wait for a mapping, failed, wait for their turn, or are right."""
+        state = Listing.SyncState
+        return {
+            "unmapped": rows.filter(product__isnull=True),
+            "error": rows.filter(product__isnull=False, sync_state__in=[state.ERROR, state.RETRY]),
+            "waiting": rows.filter(due_at__isnull=False),
+            "done": rows.filter(product__isnull=False, sync_state=state.SUCCESS, due_at__isnull=True),
+        }[value]

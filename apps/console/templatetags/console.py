@@ -1,0 +1,200 @@
+"""The few tags and filters that the pages share."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from django import template
+from django.conf import settings
+from django.contrib.auth.models import AnonymousUser
+from django.db.models import Model
+from django.http import Http404, HttpRequest
+from django.templatetags.static import static
+from django.urls import reverse
+from django.utils import formats
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+
+from apps.console import badges, moments
+from apps.console.errors import explain
+from apps.events.models import IntegrationEvent
+from apps.inventory.models import Movement
+from apps.tenants.access import membership_of
+from apps.tenants.models import Membership
+
+register = template.Library()
+
+MINUS = "−"
+
+
+@register.simple_tag
+def icon(name: str) -> SafeString:
+    """Return one symbol of static/img/icons.svg; it says nothing that words beside it do not."""
+    return format_html('<svg class="icon" aria-hidden="true"><use href="{}#{}"></use></svg>', _sprite(), name)
+
+
+def _sprite() -> str:
+    return static("img/icons.svg")
+
+
+@register.simple_tag
+def badge(row: Model | badges.Badge) -> SafeString:
+    """Return the badge of a row's state, or the badge given."""
+    shown = row if isinstance(row, badges.Badge) else badges.badge_of(row)
+    return format_html('<span class="badge badge-{}">{}{}</span>', shown.tone, icon(shown.icon), shown.words)
+
+
+@register.simple_tag
+def oversold_badge() -> SafeString:
+    """Return the badge of a balance that promises more than is there."""
+    return badge(badges.OVERSOLD)
+
+
+@register.simple_tag
+def moment(when: datetime | None) -> SafeString:
+    """Return a `<time>`: how long ago in words, date, seconds and zone on hover; a dash for never."""
+    if when is None:
+        return format_html('<span class="zero">{}</span>', "—")
+    return format_html(
+        '<time datetime="{}" title="{}">{}</time>', when.isoformat(), moments.in_full(when), moments.ago(when)
+    )
+
+
+@register.filter
+def in_full(when: datetime | None) -> str:
+    """Return date and time to the second with their zone; a dash for never."""
+    return moments.in_full(when) if when else "—"
+
+
+@register.filter
+def to_the_millisecond(when: datetime) -> str:
+    """Return date and time to the millisecond: steps of one road are close together."""
+    return moments.to_the_millisecond(when)
+
+
+@register.filter
+def number(value: int | Decimal | None) -> str:
+    """Return a number with thousands separated; a question mark for unknown."""
+    if value is None:
+        return "?"
+    return formats.number_format(value, force_grouping=True).replace("-", MINUS)
+
+
+@register.filter
+def signed(value: int) -> str:
+    """Return a change with its sign: +3, −2, 0."""
+    return f"+{number(value)}" if value > 0 else number(value)
+
+
+@register.filter
+def direction(value: int) -> str:
+    """Return the CSS class of a change: positive, negative or zero."""
+    return "positive" if value > 0 else "negative" if value < 0 else "zero"
+
+
+@register.filter
+def milliseconds(value: int | None) -> str:
+    """Return a duration: `412 ms`, `1,2 s`; a dash while unknown."""
+    if value is None:
+        return "—"
+    return f"{value} ms" if value < 1000 else f"{formats.number_format(value / 1000, 1)} s"
+
+
+@register.simple_tag
+def money(amount: Decimal | None, currency: str) -> str:
+    """Return an amount in its currency: `R$ 1.234,56`; a dash when there is none."""
+    if amount is None:
+        return "—"
+    sign = {"BRL": "R$", "USD": "US$"}.get(currency, currency)
+    return f"{sign} {formats.number_format(amount, 2, force_grouping=True)}".strip()
+
+
+@register.filter
+def available_after(row: Movement) -> int:
+    """Return how many units could still be promised after a movement."""
+    return row.on_hand_after - row.reserved_after
+
+
+@register.filter
+def get(mapping: Mapping[Any, Any], key: object) -> object:
+    """Return the entry of a mapping, or None."""
+    return mapping.get(key)
+
+
+@register.inclusion_tag("console/_advice.html")
+def advice(code: str, text: str = "", has_given_up: bool = False, trace: object = "") -> dict[str, object]:
+    """Say what an error means and what to do, with the channel's own words and the trace id folded away."""
+    return {"advice": explain(code, has_given_up=has_given_up), "code": code, "text": text, "trace": trace or ""}
+
+
+@register.filter
+def has_given_up(event: IntegrationEvent) -> bool:
+    """Tell whether the hub leaves an event to a person."""
+    return event.status == IntegrationEvent.Status.ERROR
+
+
+@register.filter
+def actor(name: str, people: Mapping[str, str]) -> str:
+    """Return who did it, in words: a colleague's name, a program of the hub, a command."""
+    kind, _colon, who = name.partition(":")
+    if name in people:
+        return people[name]
+    words = {
+        "user": _("Somebody of support"),
+        "worker": _("Saldo, by itself"),
+        "command": _("Command line (%(who)s)") % {"who": who},
+        "demo": _("Demonstration data"),
+    }
+    return words.get(kind, name)
+
+
+@register.filter
+def reason(text: str) -> str:
+    """Return why stock moved; the hub's own words in the reader's language, a person's as written."""
+    return {"sale": _("Sale"), "cancellation": _("Cancellation")}.get(text, text)
+
+
+@register.simple_tag(takes_context=True)
+def current(context: Mapping[str, Any], name: str) -> SafeString:
+    """Return `aria-current` when the page shown is `console:<name>` or a page below it."""
+    request: HttpRequest | None = context.get("request")
+    is_here = request is not None and request.path.startswith(reverse(f"console:{name}"))
+    return format_html('aria-current="{}"', "page") if is_here else SafeString("")
+
+
+@register.simple_tag(takes_context=True)
+def membership(context: Mapping[str, Any]) -> Membership | None:
+    """Return the signed-in person's place in the tenant they work in; None for strangers and error pages."""
+    request: HttpRequest | None = context.get("request")
+    if request is None or not getattr(request, "user", AnonymousUser()).is_authenticated:
+        return None
+    try:
+        return membership_of(request)
+    except Http404:
+        return None
+
+
+@register.simple_tag(takes_context=True)
+def other_memberships(context: Mapping[str, Any]) -> list[Membership]:
+    """Return the person's other tenants, to change to."""
+    here = membership(context)
+    if here is None:
+        return []
+    rows = Membership.objects.filter(user_id=here.user_id).exclude(pk=here.pk)
+    return list(rows.select_related("tenant").order_by("tenant__name"))
+
+
+@register.simple_tag
+def environment() -> dict[str, str]:
+    """Return what this installation is, for the bar on top: a simulator, a development machine, or the real thing."""
+    if settings.SALDO_DEMO:
+        return {
+            "kind": "simulator",
+            "name": _("SIMULATOR"),
+            "text": _("nothing here reaches a real marketplace"),
+        }
+    if settings.IS_DEVELOPMENT:
+        return {"kind": "development", "name": _("DEVELOPMENT"), "text": ""}
+    return {"kind": "production", "name": _("PRODUCTION"), "text": ""}

@@ -1,0 +1,167 @@
+"""What happened, in order: from a notification to the number the channel shows.
+
+The steps of one road share a trace id (the event's). A movement of stock may be told to the channel together with later
+ones, in one call; that call is a step of each.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.urls import reverse
+from django.utils.translation import gettext as _
+
+from apps.console.badges import Badge, badge_of
+from apps.console.moments import span_of
+from apps.events.models import IntegrationEvent
+from apps.inventory.models import Movement
+from apps.orders.intake import REFERENCE_TYPE
+from apps.orders.models import Order
+from apps.sync.models import SyncLog
+from apps.tenants.access import of_tenant
+
+STEPS_MAX = 200
+"""Rows of one kind that a timeline reads; an order has a handful."""
+
+
+@dataclass(slots=True)
+class Step:
+    """One thing that happened."""
+
+    at: datetime
+    title: str
+    badge: Badge
+    detail: str = ""
+    url: str = ""
+    error_code: str = ""
+    error_text: str = ""
+    has_given_up: bool = False
+    delay: str = ""  # since the step before, filled by `in_order`
+
+
+def of_event(event: IntegrationEvent, order: Order | None) -> list[Step]:
+    """Return the road of one event: received, worked on, its order, its movements, what the channels were told."""
+    steps = [_received(event)]
+    if event.processed_at or event.attempts:
+        steps.append(_worked_on(event))
+    if order is not None:
+        movements = [row for row in movements_of(order) if row.trace_id == event.trace_id]
+        steps += [_order(order)] if movements else []
+        steps += _moved(movements) + _told(logs_after(movements))
+    return in_order(steps)
+
+
+def of_order(order: Order, events: Iterable[IntegrationEvent]) -> list[Step]:
+    """Return the road of an order with every event about it."""
+    movements = movements_of(order)
+    steps = [_order(order), *_moved(movements), *_told(logs_after(movements))]
+    for event in events:
+        steps.append(_received(event))
+        if event.processed_at:
+            steps.append(_worked_on(event))
+    return in_order(steps)
+
+
+def in_order(steps: list[Step]) -> list[Step]:
+    """Sort the steps by time and write beside each how long it took since the one before."""
+    steps.sort(key=lambda step: step.at)
+    for before, step in zip(steps, steps[1:], strict=False):
+        step.delay = span_of((step.at - before.at).total_seconds())
+    return steps
+
+
+def movements_of(order: Order) -> list[Movement]:
+    """Return what an order did to stock, oldest first."""
+    rows = Movement.objects.filter(reference_type=REFERENCE_TYPE, reference_id=str(order.pk))
+    return list(of_tenant(order.tenant, rows).select_related("product", "location").order_by("id")[:STEPS_MAX])
+
+
+def logs_after(movements: list[Movement]) -> list[SyncLog]:
+    """Return the tries that told these movements to the channels: per listing, up to the first that succeeded."""
+    if not movements:
+        return []
+    first = min(movements, key=lambda row: row.pk)
+    rows = (
+        SyncLog.objects.filter(
+            tenant_id=first.tenant_id,
+            product_id__in={row.product_id for row in movements},
+            timestamp__gte=min(row.recorded_at for row in movements),
+            movement_id__gte=first.pk,
+        )
+        .select_related("listing", "product")
+        .order_by("timestamp", "id")[:STEPS_MAX]
+    )
+    moved_last = {row.product_id: row.pk for row in movements}
+    told: set[int] = set()
+    found = []
+    for log in rows:
+        if log.listing_id in told:
+            continue
+        found.append(log)
+        if log.status == SyncLog.Status.SUCCESS and (log.movement_id or 0) >= moved_last[log.product_id]:
+            told.add(log.listing_id)
+    return found
+
+
+def _received(event: IntegrationEvent) -> Step:
+    return Step(
+        event.received_at,
+        _("Notification received"),
+        Badge(_("Received"), "info", "events"),
+        detail=f"{event.topic} {event.external_id}".strip(),
+        url=reverse("console:event", args=[event.pk]),
+    )
+
+
+def _worked_on(event: IntegrationEvent) -> Step:
+    return Step(
+        event.processed_at or event.next_attempt_at or event.received_at,
+        _("Resource read from the channel") if event.processed_at else _("Next try"),
+        badge_of(event),
+        detail=_("try %(number)s") % {"number": event.attempts} if event.attempts > 1 else "",
+        error_code=event.error_code,
+        error_text=event.error_msg,
+        has_given_up=event.status == IntegrationEvent.Status.ERROR,
+    )
+
+
+def _order(order: Order) -> Step:
+    return Step(
+        order.created_at,
+        _("Order %(number)s recorded") % {"number": order.external_id},
+        badge_of(order),
+        url=reverse("console:order", args=[order.pk]),
+    )
+
+
+def _moved(movements: list[Movement]) -> list[Step]:
+    return [
+        Step(
+            row.recorded_at,
+            f"{row.product.sku} · {row.location.code}",
+            badge_of(row),
+            detail=_("on hand %(on_hand)s, reserved %(reserved)s, available %(available)s")
+            % {
+                "on_hand": row.on_hand_after,
+                "reserved": row.reserved_after,
+                "available": row.on_hand_after - row.reserved_after,
+            },
+            url=reverse("console:movements", args=[row.product_id]),
+        )
+        for row in movements
+    ]
+
+
+def _told(logs: list[SyncLog]) -> list[Step]:
+    return [
+        Step(
+            row.finished_at or row.timestamp,
+            _("Channel told: %(listing)s") % {"listing": row.listing},
+            badge_of(row),
+            detail=f"{'?' if row.old_value is None else row.old_value} → {row.new_value}",
+            url=reverse("console:listing", args=[row.listing_id]),
+            error_code=row.error_code,
+            error_text=row.error_message,
+        )
+        for row in logs
+    ]

@@ -1,0 +1,346 @@
+"""The pages people use. Every row comes through `tenants.access`, so a stranger's id is a 404 on each of them.
+
+Lists are filtered by the URL, fifty rows a page, without COUNT. Nothing here decides about stock: a button calls one
+function of the room that does.
+"""
+
+import re
+
+from django.contrib import messages
+from django.contrib.auth import get_user_model
+from django.contrib.auth.decorators import login_required
+from django.db.models import BooleanField, Count, ExpressionWrapper, Prefetch, Q, QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+from django.views.decorators.http import require_POST, require_safe
+
+from apps.connectors.models import Connector, Listing
+from apps.console import mapping, masking, timeline
+from apps.console.filters import TOPICS, EventFilters, ListingFilters, OrderFilters, StockFilters, SyncFilters
+from apps.console.forms import MapListing
+from apps.console.keyset import page_of
+from apps.events.models import IntegrationEvent
+from apps.events.reprocess import reprocess
+from apps.inventory.models import Balance, Location, Movement, Product, Reservation
+from apps.orders.intake import REFERENCE_TYPE
+from apps.orders.models import Order
+from apps.sync import queue
+from apps.sync.models import SyncLog
+from apps.tenants import access
+from apps.tenants.models import Membership
+
+HISTORY_ROWS = 20
+"""Tries shown on a listing's own page; the rest is one link away."""
+
+SUGGESTIONS_MAX = 10
+"""Products suggested for a listing."""
+
+SECRET_COLUMNS = ("client_secret_enc", "refresh_token_enc", "access_token_enc")
+
+HEAVY_COLUMNS = ("body", "payload")
+
+
+# --- Events -------------------------------------------------------------------------------------------------------
+
+
+@login_required
+@require_safe
+def events(request: HttpRequest) -> HttpResponse:
+    """What arrived, newest first."""
+    rows = access.owned(request, IntegrationEvent.objects.select_related("connector").defer(*HEAVY_COLUMNS))
+    rows = rows.defer(*HEAVY_COLUMNS, *(f"connector__{name}" for name in SECRET_COLUMNS))
+    filters = EventFilters(request.GET, rows)
+    page = page_of(request, filters.qs, "received_at", "id")
+    context = {"filters": filters, "page": page, "orders": _orders_about(request, page.rows), "topics": TOPICS}
+    return render(request, "console/events.html", context)
+
+
+@login_required
+@require_safe
+def event(request: HttpRequest, pk: int) -> HttpResponse:
+    """One event: what arrived (masked), what became of it, step by step."""
+    row = access.owned_or_404(request, IntegrationEvent.objects.select_related("connector", "tenant"), pk=pk)
+    order_of = _orders_about(request, [row])
+    content = masking.masked_text(bytes(row.body)) if row.payload is None else masking.masked_json(row.payload)
+    context = {
+        "event": row,
+        "content": content,
+        "order": order_of.get(row.pk),
+        "steps": timeline.of_event(row, order_of.get(row.pk)),
+        "waiting_listings": _waited_for(request, row),
+    }
+    return render(request, "console/event.html", context)
+
+
+@login_required
+@require_POST
+def reprocess_event(request: HttpRequest, pk: int) -> HttpResponse:
+    """Send one event through the road again."""
+    access.require_write(request)
+    row = access.owned_or_404(request, IntegrationEvent.objects.only("pk", "tenant_id"), pk=pk)
+    same = access.owned(request, IntegrationEvent.objects.filter(pk=row.pk))
+    if reprocess(same, actor=f"user:{request.user.pk}"):
+        messages.success(request, _("The event is in the queue again. What becomes of it shows here within seconds."))
+    else:
+        messages.warning(request, _("The event was read again, and there is still nothing the hub could do with it."))
+    return redirect("console:event", pk=row.pk)
+
+
+def _orders_about(request: HttpRequest, rows: list[IntegrationEvent]) -> dict[int, Order]:
+    """Return, per event id, the order that the event is about; one query for all of them."""
+    about = [row for row in rows if row.resource_kind == "orders" and row.external_id]
+    if not about:
+        return {}
+    found = access.owned(request, Order.objects.filter(external_id__in={row.external_id for row in about}))
+    by_number = {(order.channel, order.external_id): order for order in found}
+    keys = {row.pk: (row.channel, row.external_id) for row in about}
+    return {pk: by_number[key] for pk, key in keys.items() if key in by_number}
+
+
+def _waited_for(request: HttpRequest, row: IntegrationEvent) -> list[Listing]:
+    """Return the unmapped listings that an event waits for."""
+    items = {key.partition("/")[0] for key in row.waiting_for}
+    rows = Listing.objects.filter(connector_id=row.connector_id, item_id__in=items, product__isnull=True)
+    return list(access.owned(request, rows)) if items else []
+
+
+# --- Synchronisations and listings --------------------------------------------------------------------------------
+
+
+@login_required
+@require_safe
+def syncs(request: HttpRequest) -> HttpResponse:
+    """What the channels were told, newest first."""
+    filters = SyncFilters(request.GET, _sync_logs(request))
+    page = page_of(request, filters.qs, "timestamp", "id")
+    context = {"filters": filters, "page": page, "orders": _orders_behind(request, page.rows)}
+    return render(request, "console/syncs.html", context)
+
+
+def _sync_logs(request: HttpRequest) -> QuerySet[SyncLog]:
+    return access.owned(request, SyncLog.objects.select_related("product", "listing"))
+
+
+def _orders_behind(request: HttpRequest, logs: list[SyncLog]) -> dict[int, Order]:
+    """Return, per log id, the order whose movement made the number wrong; two queries for all of them."""
+    causes = {log.movement_id for log in logs if log.movement_id}
+    moved = Movement.objects.filter(pk__in=causes, reference_type=REFERENCE_TYPE)
+    documents = dict(access.owned(request, moved).values_list("pk", "reference_id")) if causes else {}
+    numbers = {int(text) for text in documents.values() if text.isdecimal()}
+    found = access.owned(request, Order.objects.filter(pk__in=numbers)).in_bulk() if numbers else {}
+    orders = {log.pk: found.get(int(documents.get(log.movement_id or 0, 0))) for log in logs}
+    return {pk: order for pk, order in orders.items() if order}
+
+
+@login_required
+@require_safe
+def listings(request: HttpRequest) -> HttpResponse:
+    """What is for sale on the channels: what a person must map first."""
+    rows = access.owned(request, Listing.objects.select_related("product", "connector"))
+    rows = rows.defer(*(f"connector__{name}" for name in SECRET_COLUMNS))
+    is_unmapped = ExpressionWrapper(Q(product__isnull=True), output_field=BooleanField())
+    filters = ListingFilters(request.GET, rows.annotate(is_unmapped=is_unmapped))
+    page = page_of(request, filters.qs, "is_unmapped", "id")
+    unmapped = [row for row in page.rows if row.product_id is None]
+    context = {
+        "filters": filters,
+        "page": page,
+        "waiting": mapping.waiting_events(unmapped),
+        "suggested": _same_sku(request, unmapped),
+    }
+    return render(request, "console/listings.html", context)
+
+
+@login_required
+@require_safe
+def listing(request: HttpRequest, pk: int) -> HttpResponse:
+    """One listing: its product, its number, and how telling it went."""
+    return _listing_page(request, _listing_or_404(request, pk))
+
+
+@login_required
+@require_POST
+def map_listing(request: HttpRequest, pk: int) -> HttpResponse:
+    """Say which product a listing sells."""
+    access.require_write(request)
+    row = _listing_or_404(request, pk)
+    form = MapListing(request.POST, tenant=access.tenant_of(request))
+    if not form.is_valid() or form.product is None:
+        return _listing_page(request, row, form)
+    waiting = mapping.waiting_events([row]).get(row.pk, 0)
+    mapping.map_listing(row, form.product)
+    text = _("%(listing)s now sells %(sku)s; its number goes to the channel at once.") % {
+        "listing": row,
+        "sku": form.product.sku,
+    }
+    if waiting:
+        text += " " + ngettext(
+            "%(count)s event that waited for it is worked on by itself within a second.",
+            "%(count)s events that waited for it are worked on by themselves within a second.",
+            waiting,
+        ) % {"count": waiting}
+    messages.success(request, text)
+    return _back(request, reverse("console:listing", args=[row.pk]))
+
+
+@login_required
+@require_POST
+def sync_listing(request: HttpRequest, pk: int) -> HttpResponse:
+    """Tell the channel a listing's number now."""
+    access.require_write(request)
+    row = _listing_or_404(request, pk)
+    if queue.mark_now(access.owned(request, Listing.objects.filter(pk=row.pk))):
+        messages.success(request, _("%(listing)s is next in the queue; the result shows here.") % {"listing": row})
+    else:
+        messages.warning(
+            request, _("%(listing)s sells no product yet: choose its product first.") % {"listing": row}
+        )
+    return _back(request, reverse("console:listing", args=[row.pk]))
+
+
+def _listing_or_404(request: HttpRequest, pk: int) -> Listing:
+    rows = Listing.objects.select_related("product", "connector")
+    return access.owned_or_404(request, rows.defer(*(f"connector__{name}" for name in SECRET_COLUMNS)), pk=pk)
+
+
+def _listing_page(request: HttpRequest, row: Listing, form: MapListing | None = None) -> HttpResponse:
+    logs = list(_sync_logs(request).filter(listing=row).order_by("-timestamp", "-id")[:HISTORY_ROWS])
+    context = {
+        "listing": row,
+        "form": form or MapListing(tenant=access.tenant_of(request), initial={"sku": row.seller_sku}),
+        "logs": logs,
+        "orders": _orders_behind(request, logs),
+        "waiting": mapping.waiting_events([row]).get(row.pk, 0) if row.product_id is None else 0,
+        "products": _suggestions(request, row),
+    }
+    return render(request, "console/listing.html", context, status=422 if form else 200)
+
+
+def _same_sku(request: HttpRequest, unmapped: list[Listing]) -> dict[int, Product]:
+    """Return, per listing id, the product that has the very SKU which the seller gave the listing at the channel."""
+    skus = {row.seller_sku for row in unmapped if row.seller_sku}
+    products = access.owned(request, Product.objects.filter(sku__in=skus)) if skus else []
+    by_sku = {product.sku: product for product in products}
+    return {row.pk: by_sku[row.seller_sku] for row in unmapped if row.seller_sku in by_sku}
+
+
+def _suggestions(request: HttpRequest, row: Listing) -> list[Product]:
+    """Return products that may be what a listing sells: the same SKU, else names that share its longer words."""
+    likely = Q(sku__iexact=row.seller_sku) if row.seller_sku else Q(pk__in=[])
+    for word in re.findall(r"\w{4,}", row.title)[:4]:
+        likely |= Q(name__icontains=word)
+    return list(access.owned(request, Product.objects.filter(likely)).order_by("sku")[:SUGGESTIONS_MAX])
+
+
+# --- Orders and stock ---------------------------------------------------------------------------------------------
+
+
+@login_required
+@require_safe
+def orders(request: HttpRequest) -> HttpResponse:
+    """What was sold, newest first."""
+    rows = access.owned(request, Order.objects.prefetch_related("items__product"))
+    filters = OrderFilters(request.GET, rows)
+    page = page_of(request, filters.qs, "created_at", "id")
+    return render(request, "console/orders.html", {"filters": filters, "page": page})
+
+
+@login_required
+@require_safe
+def order(request: HttpRequest, pk: int) -> HttpResponse:
+    """One order: its items, what they hold of stock, and its road."""
+    rows = Order.objects.select_related("connector", "tenant").prefetch_related("items__product", "items__listing")
+    row = access.owned_or_404(request, rows, pk=pk)
+    reservations = Reservation.objects.filter(reference_type=REFERENCE_TYPE, reference_id=str(row.pk))
+    about = IntegrationEvent.objects.filter(channel=row.channel, external_id=row.external_id, resource_kind="orders")
+    received = access.owned(request, about).defer(*HEAVY_COLUMNS).order_by("-received_at", "-id")[:HISTORY_ROWS]
+    context = {
+        "order": row,
+        "reservations": access.owned(request, reservations).select_related("product", "location").order_by("created_at"),
+        "events": received,
+        "steps": timeline.of_order(row, received),
+    }
+    return render(request, "console/order.html", context)
+
+
+@login_required
+@require_safe
+def stock(request: HttpRequest) -> HttpResponse:
+    """The one true number of every product at every place, beside what the channels show."""
+    places = access.owned(request, Location.objects.order_by("code")).values_list("pk", "code")
+    shown = Prefetch("product__listings", access.owned(request, Listing.objects.order_by("item_id", "variation_id")))
+    rows = access.owned(request, Balance.objects.select_related("product", "location").prefetch_related(shown))
+    filters = StockFilters(request.GET, rows, locations=list(places))
+    page = page_of(request, filters.qs, "product__sku", "location__code", "id", descending=False)
+    return render(request, "console/stock.html", {"filters": filters, "page": page})
+
+
+@login_required
+@require_safe
+def movements(request: HttpRequest, pk: int) -> HttpResponse:
+    """Why a product's number is what it is: every movement with who, why and which document."""
+    product = access.owned_or_404(request, Product.objects.all(), pk=pk)
+    rows = access.owned(request, Movement.objects.filter(product=product).select_related("location"))
+    page = page_of(request, rows, "recorded_at", "id")
+    context = {
+        "product": product,
+        "balances": access.owned(request, product.balances.select_related("location").order_by("location__code")),
+        "listings": access.owned(request, product.listings.order_by("item_id", "variation_id")),
+        "page": page,
+        "orders": _orders_named(request, page.rows),
+        "people": _people_named(request, page.rows),
+    }
+    return render(request, "console/movements.html", context)
+
+
+def _orders_named(request: HttpRequest, rows: list[Movement]) -> dict[int, Order]:
+    """Return, per movement id, the order that the movement names as its document."""
+    about = {row.pk: int(row.reference_id) for row in rows if row.reference_type == REFERENCE_TYPE}
+    found = access.owned(request, Order.objects.filter(pk__in=set(about.values()))).in_bulk() if about else {}
+    return {pk: found[order_id] for pk, order_id in about.items() if order_id in found}
+
+
+def _people_named(request: HttpRequest, rows: list[Movement]) -> dict[str, str]:
+    """Return the names of those actors (`user:7`) that are people of this tenant."""
+    ids = {int(found[1]) for row in rows if (found := re.fullmatch(r"user:(\d{1,18})", row.actor))}
+    colleagues = access.owned(request, Membership.objects.filter(user_id__in=ids)).values("user_id") if ids else []
+    people = get_user_model().objects.filter(pk__in=colleagues) if ids else []
+    return {f"user:{person.pk}": person.get_full_name() or person.get_username() for person in people}
+
+
+# --- Connectors, frame --------------------------------------------------------------------------------------------
+
+
+@login_required
+@require_safe
+def connectors(request: HttpRequest) -> HttpResponse:
+    """The accounts on the channels: whether each works, and the address its application must call."""
+    counts = {
+        "listing_count": Count("listings"),
+        "unmapped_count": Count("listings", filter=Q(listings__product__isnull=True)),
+        "failing_count": Count("listings", filter=Q(listings__sync_state=Listing.SyncState.ERROR)),
+    }
+    rows = access.owned(request, Connector.objects.defer(*SECRET_COLUMNS).annotate(**counts).order_by("name", "id"))
+    return render(request, "console/connectors.html", {"connectors": rows})
+
+
+@login_required
+@require_POST
+def choose_tenant(request: HttpRequest) -> HttpResponse:
+    """Work in another of the person's tenants from now on."""
+    chosen = request.POST.get("tenant", "")
+    mine = access.visible_to(request.user, Membership.objects.filter(user_id=request.user.pk))
+    if chosen.isdecimal() and mine.filter(tenant_id=int(chosen)).exists():
+        request.session[access.SESSION_KEY] = int(chosen)
+    return redirect("home")
+
+
+def _back(request: HttpRequest, otherwise: str) -> HttpResponseRedirect:
+    """Return to the page the button was on, as the form says; never to another site."""
+    target = request.POST.get("next", "")
+    is_ours = url_has_allowed_host_and_scheme(target, {request.get_host()}, require_https=request.is_secure())
+    return HttpResponseRedirect(target if is_ours else otherwise)

@@ -1,0 +1,46 @@
+"""What the channels told us, to be looked at. Contents are shown by the console alone, which hides what is personal."""
+
+from typing import ClassVar
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+from apps.events.models import IdempotencyKey, IntegrationEvent
+from apps.tenants.admin import PlatformAdmin, ReadOnlyAdmin
+
+CONTENTS = ("body", "payload")
+
+
+@admin.register(IntegrationEvent)
+class IntegrationEventAdmin(ReadOnlyAdmin):
+    """Deliveries, newest first."""
+
+    list_display: ClassVar = [
+        "received_at",
+        "topic",
+        "external_id",
+        "connector",
+        "status",
+        "error_code",
+        "attempts",
+        "next_attempt_at",
+    ]
+    list_filter: ClassVar = ["status", "topic", "error_code", "tenant"]
+    list_select_related: ClassVar = ["connector"]
+    search_fields: ClassVar = ["=external_id"]
+    exclude: ClassVar = CONTENTS
+    ordering: ClassVar = ["-id"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[IntegrationEvent]:
+        """Leave the contents in the database: they are large, and may be about people."""
+        return super().get_queryset(request).defer(*CONTENTS)
+
+
+@admin.register(IdempotencyKey)
+class IdempotencyKeyAdmin(PlatformAdmin):
+    """Effects that happened."""
+
+    list_display: ClassVar = ["key", "created_at"]
+    search_fields: ClassVar = ["key__startswith"]
+    ordering: ClassVar = ["-created_at"]

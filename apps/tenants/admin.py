@@ -1,0 +1,129 @@
+"""The admin of tenants, and what every room's admin is built on.
+
+`TenantAdmin` shows a person only rows of their own tenants (the platform's superusers: all), fifty a page and without
+COUNT on the big tables. `ReadOnlyAdmin` is for what only the hub itself writes: rows are looked at, never touched.
+"""
+
+from typing import Any, ClassVar
+
+from django.contrib import admin
+from django.db.models import Field, ForeignKey, ManyToManyField, Model, QuerySet
+from django.forms import ModelChoiceField, ModelMultipleChoiceField
+from django.http import HttpRequest
+from unfold.admin import ModelAdmin
+from unfold.paginator import InfinitePaginator
+
+from apps.tenants.access import visible_to
+from apps.tenants.models import ApiKey, Membership, Tenant
+
+
+class TenantAdmin(ModelAdmin):  # type: ignore[misc]  # unfold ships no types
+    """Rows of the person's own tenants; a stranger's row is not found, in lists, forms and choices alike."""
+
+    list_per_page = 50
+    show_full_result_count = False
+    list_filter_submit = True
+    empty_value_display = "—"
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        """Return what the signed-in person may see."""
+        return visible_to(request.user, super().get_queryset(request))
+
+    def formfield_for_foreignkey(
+        self, db_field: "ForeignKey[Any, Any]", request: HttpRequest, **kwargs: Any
+    ) -> "ModelChoiceField[Any] | None":
+        """Offer only rows of the person's tenants."""
+        kwargs.setdefault("queryset", _choices(db_field, request))
+        field: "ModelChoiceField[Any] | None" = super().formfield_for_foreignkey(db_field, request, **kwargs)
+        return field
+
+    def formfield_for_manytomany(
+        self, db_field: "ManyToManyField[Any, Any]", request: HttpRequest, **kwargs: Any
+    ) -> "ModelMultipleChoiceField[Any] | None":
+        """Offer only rows of the person's tenants."""
+        kwargs.setdefault("queryset", _choices(db_field, request))
+        field: "ModelMultipleChoiceField[Any] | None" = super().formfield_for_manytomany(db_field, request, **kwargs)
+        return field
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> tuple[str, ...]:
+        """Fix a row's tenant once the row exists: moving rows between tenants would tear their history apart."""
+        fields = tuple(super().get_readonly_fields(request, obj))
+        has_tenant = any(field.name == "tenant" for field in self.model._meta.fields)
+        return (*fields, "tenant") if obj is not None and has_tenant and "tenant" not in fields else fields
+
+
+class ReadOnlyAdmin(TenantAdmin):
+    """Rows that only the hub writes: shown in full, never added, changed or deleted by hand."""
+
+    paginator = InfinitePaginator
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Refuse: a row here is the record of something that happened."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Refuse; looking needs only the permission to view."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Refuse."""
+        return False
+
+
+class PlatformAdmin(ReadOnlyAdmin):
+    """Rows of the hub's own machinery, which belong to no tenant: for the platform's superusers."""
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        """Return all rows; only superusers come here."""
+        return self.model._default_manager.all()
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        """Show the table to superusers."""
+        return bool(request.user.is_superuser)
+
+    def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Let superusers look."""
+        return bool(request.user.is_superuser)
+
+
+def _choices(field: "Field[Any, Any]", request: HttpRequest) -> QuerySet[Any] | None:
+    """Return the rows a relation may point at; None leaves Django's own choice, for models that have no tenant."""
+    model = field.remote_field.model
+    return visible_to(request.user, model._default_manager.all()) if hasattr(model, "TENANT_PATH") else None
+
+
+@admin.register(Tenant)
+class TenantsAdmin(TenantAdmin):
+    """Businesses."""
+
+    list_display: ClassVar = ["name", "slug", "time_zone", "created_at"]
+    search_fields: ClassVar = ["name", "slug"]
+    readonly_fields: ClassVar = ["created_at"]
+
+
+@admin.register(Membership)
+class MembershipAdmin(TenantAdmin):
+    """Who works in which tenant, and with which role."""
+
+    list_display: ClassVar = ["user", "tenant", "role", "created_at"]
+    list_filter: ClassVar = ["role", "tenant"]
+    list_select_related: ClassVar = ["user", "tenant"]
+    search_fields: ClassVar = ["user__username", "user__email"]
+    autocomplete_fields: ClassVar = ["user"]
+    readonly_fields: ClassVar = ["created_at"]
+
+
+@admin.register(ApiKey)
+class ApiKeyAdmin(TenantAdmin):
+    """API keys. They are made by `manage.py create_api_key`, which shows the secret once; here they are limited and ended."""
+
+    list_display: ClassVar = ["name", "prefix", "tenant", "last_used_at", "expires_at", "revoked_at"]
+    list_filter: ClassVar = ["tenant"]
+    list_select_related: ClassVar = ["tenant"]
+    search_fields: ClassVar = ["name", "prefix"]
+    fields: ClassVar = ["tenant", "name", "prefix", "scopes", "expires_at", "revoked_at", "last_used_at", "created_at"]
+    readonly_fields: ClassVar = ["prefix", "last_used_at", "created_at"]
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Refuse: the admin could not show the secret, so nobody could use the key."""
+        return False
