@@ -56,6 +56,7 @@ class Command(SaldoCommand):
         }
 
     def _sell(self, market: Control, connector: Connector, timeout_seconds: float) -> Journey:
+        time.sleep(random.random())  # noqa: S311  not in step with the ticks
         listing = random.choice(list(_sellable(connector)))  # noqa: S311
         variation = {"variation_id": int(listing.variation_id)} if listing.variation_id else {}
         sale = market.sell(listing.item_id, 1, **variation)
