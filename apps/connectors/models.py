@@ -69,8 +69,8 @@ class Connector(models.Model):
         verbose_name = _("connector")
         verbose_name_plural = _("connectors")
         constraints: ClassVar[list[models.BaseConstraint]] = [
-            # an account sold through two connectors would be told two numbers
-            models.UniqueConstraint(fields=["kind", "client_id", "user_id"], name="connector_account_once"),
+            # an account sold through two connectors, of whatever tenants, would be told two numbers
+            models.UniqueConstraint(fields=["kind", "user_id"], name="connector_account_once"),
             models.UniqueConstraint(fields=["tenant", "id"], name="connector_of_tenant"),
             models.CheckConstraint(condition=Q(margin_percent__lte=100), name="connector_margin_at_most_100"),
         ]

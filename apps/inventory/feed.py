@@ -6,15 +6,19 @@ below the oldest transaction that still runs (`pg_snapshot_xmin`): whatever is b
 
 The cursor moves in the reader's own transaction: what a reader writes into this database happens exactly once. Whatever
 it does elsewhere happens at least once. A transaction left open anywhere in the cluster holds the feed up, it never
-makes it skip. Transaction ids belong to one cluster: after a dump is restored into another, run `restart` (ADR 0002).
+makes it skip. Transaction ids belong to one cluster; after a dump was restored into another one, a cursor that stands in
+its future starts over (ADR 0002).
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from django.db import transaction
+import structlog
+from django.db import connection, transaction
 
 from apps.inventory.models import FeedCursor, Movement
+
+log = structlog.get_logger(__name__)
 
 BATCH_MAX = 1000
 """No reader takes more movements into memory at once."""
@@ -47,7 +51,23 @@ def batch(consumer: str, limit: int = BATCH_MAX) -> Iterator[list[Movement]]:
 
 def read(cursor: FeedCursor, limit: int) -> list[Movement]:
     """Return up to `limit` movements after the cursor, in commit order."""
+    movements = _unread(cursor, limit)
+    if movements or not _is_ahead_of_this_cluster(cursor):
+        return movements
+    log.error("feed_restarted", consumer=cursor.consumer, transaction_id=cursor.transaction_id)
+    cursor.transaction_id = cursor.movement_id = 0
+    return _unread(cursor, limit)
+
+
+def _unread(cursor: FeedCursor, limit: int) -> list[Movement]:
     return list(Movement.objects.raw(UNREAD, [cursor.transaction_id, cursor.movement_id, min(limit, BATCH_MAX)]))
+
+
+def _is_ahead_of_this_cluster(cursor: FeedCursor) -> bool:
+    """Tell whether the cursor names a transaction that this cluster has not begun: the data came from another one."""
+    with connection.cursor() as query:
+        query.execute("SELECT %s > pg_snapshot_xmax(pg_current_snapshot())::text::bigint", [cursor.transaction_id])
+        return bool(query.fetchone()[0])
 
 
 def restart(consumer: str) -> None:

@@ -91,7 +91,7 @@ class Notifier:
         with self._wake:
             self._stopping = True
             self._wake.notify_all()
-        for thread in self._threads:
+        for thread in list(self._threads):
             thread.join(timeout=2)
 
     def announce(self, user_id: int, topic: str, resource: str) -> None:
@@ -149,12 +149,12 @@ class Notifier:
         with self._wake:
             self._order += 1
             heapq.heappush(self._due.setdefault(client_id, []), (due, self._order, key))
-            if self._started and self._idle == 0 and len(self._threads) < SENDERS:
+            if self._started and not self._threads:
                 self._add_sender()
             self._wake.notify()
 
     def _add_sender(self) -> None:
-        """Senders are started when first needed: most sandboxes of a test run never notify."""
+        """Senders start when needed, each as the last idle one takes work: most sandboxes of a test run have none."""
         thread = threading.Thread(target=self._run, name=f"sandbox-sender-{len(self._threads)}", daemon=True)
         self._threads.append(thread)
         thread.start()
@@ -173,6 +173,8 @@ class Notifier:
                     if heap[0][0] <= now:
                         self._due[client_id] = self._due.pop(client_id)
                         self._sending[client_id] = self._sending.get(client_id, 0) + 1
+                        if self._idle == 0 and len(self._threads) < SENDERS:
+                            self._add_sender()
                         return client_id, heapq.heappop(heap)[2]
                     next_due = min(next_due, heap[0][0])
                 self._idle += 1

@@ -6,6 +6,7 @@ import pytest
 from django.db import connection, transaction
 
 from apps.inventory import feed
+from apps.inventory.models import FeedCursor
 
 from .conftest import Shop
 
@@ -76,3 +77,11 @@ def test_a_restarted_reader_reads_from_the_first_movement(committed_shop: Shop) 
     _read()
     feed.restart("reader")
     assert _read() == [posted.movement_id]
+
+
+def test_a_cursor_from_another_cluster_starts_over(committed_shop: Shop) -> None:
+    """A dump was restored into a younger cluster: its transaction ids are far below the cursor."""
+    FeedCursor.objects.create(consumer="reader", transaction_id=2**60, movement_id=7)
+    posted = committed_shop.receive(committed_shop.shirt, committed_shop.store, 1)
+    assert _read() == [posted.movement_id]
+    assert _read() == []

@@ -102,13 +102,18 @@ class Hub:
         self.received: list[dict[str, Any]] = []
         self.answer = 200
         self.wait_seconds = 0.0
+        self.busy = 0
+        self.busiest = 0
         hub = self
 
         class Receiver(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 hub.received.append(json.loads(body))
+                hub.busy += 1
+                hub.busiest = max(hub.busiest, hub.busy)
                 time.sleep(hub.wait_seconds)
+                hub.busy -= 1
                 try:
                     self.send_response(hub.answer)
                     self.end_headers()

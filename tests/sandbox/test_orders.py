@@ -43,6 +43,14 @@ def test_an_unpaid_order_takes_stock_when_it_is_paid(shop) -> None:
     assert shop.get(f"/orders/{sale['order_id']}").json["date_closed"]
 
 
+def test_an_unpaid_order_that_is_cancelled_gives_nothing_back(shop) -> None:
+    item_id = shop.item(available_quantity=5)
+    sale = shop.control.sell(item_id, 2, status="payment_required")
+    shop.control.cancel(sale["order_id"])
+    assert shop.shown(item_id) == 5
+    assert shop.get(f"/items/{item_id}").json["sold_quantity"] == 0
+
+
 def test_more_than_there_is_cannot_be_sold(shop) -> None:
     item_id = shop.item(available_quantity=2)
     with pytest.raises(ControlError) as refused:

@@ -172,7 +172,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name="connector",
-            constraint=models.UniqueConstraint(fields=("kind", "client_id", "user_id"), name="connector_account_once"),
+            constraint=models.UniqueConstraint(fields=("kind", "user_id"), name="connector_account_once"),
         ),
         migrations.AddConstraint(
             model_name="connector",

@@ -1,0 +1,73 @@
+"""Settings: each is documented, and a bad one stops the start with a sentence that names it and its cure."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+READ = re.compile(
+    r'env\.(?:text|integer|boolean|choice|words|http_url|database|fernet_keys|redis_socket_or_tcp)\(\s*"(\w+)"'
+)
+GOOD = {
+    "SALDO_ENV": "production",
+    "SECRET_KEY": "x" * 50,
+    "FIELD_ENCRYPTION_KEYS": "A" * 43 + "=",
+    "DATABASE_URL": "postgres://saldo@/saldo",
+    "REDIS_URL": "redis://127.0.0.1:1/0",
+    "SALDO_PUBLIC_URL": "https://saldo.example.com",
+}
+
+
+def test_every_setting_stands_in_the_readme() -> None:
+    names = set(READ.findall((ROOT / "config/settings.py").read_text()))
+    assert len(names) > 10
+    readme = (ROOT / "README.md").read_text()
+    assert not {name for name in names if f"`{name}`" not in readme}
+
+
+def _start(**changes: str) -> subprocess.CompletedProcess[str]:
+    kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    environment = {**kept, **GOOD, **changes}
+    environment = {name: value for name, value in environment.items() if value}
+    command = [sys.executable, "manage.py", "check"]
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_good_settings_start() -> None:
+    result = _start()
+    assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        ("SECRET_KEY", "", "SECRET_KEY is not set."),
+        ("SECRET_KEY", "short", "SECRET_KEY is shorter than 50 characters."),
+        ("DATABASE_URL", "", "DATABASE_URL is not set. Name a PostgreSQL 18 database"),
+        ("DATABASE_URL", "sqlite:///x", "DATABASE_URL does not start with postgres://."),
+        ("REDIS_URL", "memcached://x", "REDIS_URL does not start with redis://"),
+        ("FIELD_ENCRYPTION_KEYS", "abc", "FIELD_ENCRYPTION_KEYS holds a key that is not 32 url-safe base64 bytes."),
+        (
+            "SALDO_PUBLIC_URL",
+            "saldo.example.com",
+            "SALDO_PUBLIC_URL is 'saldo.example.com', which is not a web address.",
+        ),
+        ("SALDO_PUBLIC_URL", "http://saldo.example.com", "SALDO_PUBLIC_URL is not an https:// address."),
+        ("SALDO_PUBLIC_URL", "https://x:port", "which is not a web address."),
+        ("SALDO_ENV", "staging", "SALDO_ENV is 'staging'. Use one of: development, production."),
+        ("PORT", "http", "PORT is 'http', which is not a whole number."),
+        ("PORT", "70000", "PORT is 70000. Use a number from 0 to 65535."),
+        ("SALDO_DEMO", "maybe", "SALDO_DEMO is 'maybe', which is neither yes nor no."),
+        ("DEBUG", "1", "DEBUG is on in production."),
+        ("MERCADOLIVRE_API_URL", "ftp://x", "MERCADOLIVRE_API_URL is 'ftp://x', which is not a web address."),
+    ],
+)
+def test_a_bad_setting_stops_the_start_with_a_sentence(name: str, value: str, sentence: str) -> None:
+    result = _start(**{name: value})
+    assert result.returncode == 1
+    assert sentence in result.stderr
+    assert "Traceback" not in result.stderr
