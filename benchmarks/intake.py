@@ -18,10 +18,15 @@ from benchmarks.stack import manage, running_saldo
 
 SENDERS = 16
 
-ADDRESS = "from apps.connectors.models import Connector; c = Connector.objects.get(); print(c.notification_url, c.client_id, c.user_id)"
-STORED = (
-    "from apps.events.models import IntegrationEvent; print(IntegrationEvent.objects.filter(payload__bench=1).count())"
-)
+ADDRESS = """
+from apps.connectors.models import Connector
+connector = Connector.objects.get()
+print(connector.notification_url, connector.client_id, connector.user_id)
+"""
+STORED = """
+from apps.events.models import IntegrationEvent
+print(IntegrationEvent.objects.filter(payload__bench=1).count())
+"""
 
 
 def main() -> int:

@@ -79,7 +79,10 @@ INSTALLED_APPS = [
     "apps.console",
     "apps.sandbox",
 ]
+#: Where machines call often: answered before any of the middleware below (common/fast_lane.py).
+FAST_LANE = ("/api/integracoes/ml/notificacoes/",)
 MIDDLEWARE = [
+    "apps.common.fast_lane.FastLane",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.middleware.gzip.GZipMiddleware",

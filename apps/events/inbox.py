@@ -40,6 +40,9 @@ CLAIMS_MAX = 8
 COLLAPSE_MAX = 500
 """Deliveries about one resource that one read settles at once."""
 
+ADDRESS_FIELDS = ("id", "tenant_id", "kind", "client_id", "user_id")
+"""What `store` needs of a connector: the front door reads no secrets."""
+
 TOPIC_ORDERS, KIND_ORDERS = "orders_v2", "orders"
 
 
@@ -189,7 +192,9 @@ def _process(claim: Claim) -> None:
     channel = open_channel(connector.kind, credentials.ConnectorTokens(connector.pk))
     snapshot = channel.order(claim.external_id)
     if snapshot.seller_id not in {"", connector.user_id}:  # a buyer may read an order too (contract §3.1)
-        raise ChannelError("the order is another seller's: this account bought it", code="foreign_order", permanent=True)
+        raise ChannelError(
+            "the order is another seller's; this account is its buyer", code="foreign_order", permanent=True
+        )
     try:
         outcome = _take_in(claim, connector, snapshot)
     except MappingNeeded as unmapped:

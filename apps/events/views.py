@@ -1,7 +1,7 @@
 """The front door for machines."""
 
 import structlog
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.http.request import UnreadablePostError
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
@@ -23,9 +23,12 @@ def ml_notification(request: HttpRequest, token: str) -> HttpResponse:
     No Redis, no broker, no call out on this path: one SELECT, one INSERT. The address itself is the secret, because
     these notifications carry no signature (contract §2.4).
     """
-    connector = Connector.objects.filter(notification_token=token, kind=Connector.Kind.MERCADO_LIVRE).first()
-    if connector is None:
-        raise Http404
+    try:
+        connector = Connector.objects.only(*inbox.ADDRESS_FIELDS).get(
+            notification_token=token, kind=Connector.Kind.MERCADO_LIVRE
+        )
+    except Connector.DoesNotExist:
+        return HttpResponse(status=404)
     body = _read_body(request)
     if body is None:
         return HttpResponse(status=413)

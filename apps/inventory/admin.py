@@ -78,7 +78,7 @@ class MovementAdmin(ReadOnlyAdmin):
 class ReservationAdmin(ReadOnlyAdmin):
     """Promises of stock."""
 
-    list_display: ClassVar = ["product", "location", "quantity", "status", "reference_type", "reference_id", "created_at"]
+    list_display: ClassVar = ["product", "location", "quantity", "status", "reference_id", "created_at"]
     list_filter: ClassVar = ["status", "tenant"]
     list_select_related: ClassVar = ["product", "location"]
     search_fields: ClassVar = ["=reference_id", "product__sku"]

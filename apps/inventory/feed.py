@@ -4,10 +4,10 @@
 fast one committed a larger. Each movement therefore carries the id of the transaction that wrote it, and a reader stops
 below the oldest transaction that still runs (`pg_snapshot_xmin`): whatever is below that line is settled for good.
 
-The cursor moves in the reader's own transaction: what a reader writes into this database happens exactly once. Whatever
+The cursor moves in the reader's own transaction: what a reader writes into this database happens exactly once, whatever
 it does elsewhere happens at least once. A transaction left open anywhere in the cluster holds the feed up, it never
-makes it skip. Transaction ids belong to one cluster; after a dump was restored into another one, a cursor that stands in
-its future starts over (ADR 0002).
+makes it skip. Transaction ids belong to one cluster: after a dump was restored into another one, a cursor that stands
+in its future starts over (ADR 0002).
 """
 
 from collections.abc import Iterator

@@ -21,5 +21,5 @@ def worker(concurrency: int) -> list[str]:
 
 BEAT = [
     *("-m", "celery", "-A", "config", "beat", "--loglevel", "INFO", "--pidfile="),
-    *("--scheduler", "django_celery_beat.schedulers:DatabaseScheduler"),
+    *("--scheduler", "config.beat:Scheduler"),
 ]

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
 
+_is_streaming = False  # other lines come in between, so a step's label and its seconds stand on two lines
 _is_line_open = False  # a step's label stands there and waits for its seconds
 LABEL_WIDTH = 44
 TAIL_LINES = 25
@@ -32,9 +33,9 @@ def step(label: str) -> Iterator[None]:
     started = time.monotonic()
     heading = f"  {label} ".ljust(LABEL_WIDTH, ".") + " "
     done = threading.Event()
-    say(heading, end="")
-    _is_line_open = True
-    if sys.stdout.isatty():
+    say(heading, end="\n" if _is_streaming else "")
+    _is_line_open = not _is_streaming
+    if not _is_streaming and sys.stdout.isatty():
         threading.Thread(target=_count_seconds, args=(heading, started, done), daemon=True).start()
     try:
         yield
@@ -45,7 +46,7 @@ def step(label: str) -> Iterator[None]:
         raise
     done.set()
     _is_line_open = False
-    again = f"\r{heading}" if sys.stdout.isatty() else ""  # over the counted seconds
+    again = f"\r{heading}" if sys.stdout.isatty() else heading if _is_streaming else ""
     say(f"{again}{time.monotonic() - started:5.1f} s")
 
 
@@ -75,6 +76,8 @@ class LogFollower:
     """Prints what is added to the log files of a folder, each line with its file's name (`scripts/up --verbose`)."""
 
     def __init__(self, folder: Path) -> None:
+        global _is_streaming
+        _is_streaming = True
         self._folder = folder
         self._offsets = {path: path.stat().st_size for path in folder.glob("*.log")}
         self._stopped = threading.Event()
@@ -82,6 +85,8 @@ class LogFollower:
 
     def stop(self) -> None:
         """Print what is left and stop following."""
+        global _is_streaming
+        _is_streaming = False
         self._stopped.set()
         self._print_new_lines()
 

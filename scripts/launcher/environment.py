@@ -17,6 +17,7 @@ from scripts.launcher import ROOT
 from scripts.launcher.console import LauncherError
 
 EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  addresses to listen on, and to reach them by
+YES, NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 NOT_FOR_CHILDREN = ("PYTHONDONTWRITEBYTECODE", "PYTHONHOME", "PYTHONPATH", "PYTHONSAFEPATH", "VIRTUAL_ENV")
 
@@ -34,13 +35,14 @@ class Settings:
     @classmethod
     def read(cls, environment: Mapping[str, str]) -> "Settings":
         """Read them, refusing nonsense with a sentence."""
-        port = _number(environment, "PORT", 8000, low=0, high=65535)
-        demo = environment.get("SALDO_DEMO") or "1"
+        demo = (environment.get("SALDO_DEMO") or "1").lower()
+        if demo not in YES + NO:
+            raise LauncherError(f"SALDO_DEMO is {demo!r}: use 1 for the demo tenant and the sandbox, 0 for neither.")
         return cls(
             data=Path(environment.get("SALDO_DATA") or ROOT / "var").absolute(),
             host=environment.get("HOST") or "127.0.0.1",
-            port=port,
-            is_demo=demo.lower() in ("1", "true", "yes", "on"),
+            port=_number(environment, "PORT", 8000, low=0, high=65535),
+            is_demo=demo in YES,
             workers=_number(environment, "SALDO_WORKERS", 4, low=1, high=256),
         )
 

@@ -13,6 +13,7 @@ from typing import BinaryIO
 from scripts.launcher import ROOT, machine
 from scripts.launcher.console import LauncherError, tail
 
+INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 LOG_SIZE_LIMIT_BYTES = 20_000_000
 KILL_WAIT_SECONDS = 10.0
 QUICK_DEATH_SECONDS = 30.0
@@ -147,26 +148,32 @@ class Child:
         if self.is_running():
             return
         parent_pid, identity, stop_signal = os.getpid(), self.identity, self.stop_signal
+        # A Ctrl-C between the fork and the last line would leave a child that nobody knows of.
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, INTERRUPTS)
 
         def between_fork_and_exec() -> None:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
             if identity is not None:
                 identity()
             machine.die_with(parent_pid, stop_signal)  # last: a change of identity clears it
 
         self.exit_code = None
-        with open_log(self.log) as log, open_log(self.output or self.log) as output:
-            # A session of its own: Ctrl-C in the terminal must reach the launcher only, which stops things in order.
-            self._process = subprocess.Popen(
-                self.command,
-                env=self.environment,
-                cwd=ROOT,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=log,
-                start_new_session=True,
-                preexec_fn=between_fork_and_exec,
-            )
-        watchdog.started(self._process.pid, self.stop_signal, self.stop_seconds)
+        try:
+            with open_log(self.log) as log, open_log(self.output or self.log) as output:
+                # A session of its own: Ctrl-C in the terminal must reach the launcher only, which stops in order.
+                self._process = subprocess.Popen(
+                    self.command,
+                    env=self.environment,
+                    cwd=ROOT,
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=log,
+                    start_new_session=True,
+                    preexec_fn=between_fork_and_exec,
+                )
+            watchdog.started(self._process.pid, self.stop_signal, self.stop_seconds)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
     def is_running(self) -> bool:
         """Say whether the process lives; a dead one is reaped, and with it what is left of its group."""
@@ -211,8 +218,8 @@ class Child:
         Raises:
             LauncherError: it failed or took longer than `seconds`, with the tail of its log.
         """
-        self.start()
         try:
+            self.start()
             ended = self.wait(seconds)
         finally:
             self.stop()

@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from scripts.launcher import commands, install
 from scripts.launcher.console import LauncherError, note, step, tail
@@ -87,11 +88,10 @@ class Saldo:
             servers.append(("DATABASE_URL", Postgres(self.folder.path / "pg", durable=True, log=self._log("postgres"))))
         if not self.variables.get("REDIS_URL"):
             servers.append(("REDIS_URL", Valkey(self.folder.path / "valkey", log=self._log("valkey"))))
-        self._groups.append([])
+        self._groups.append([server for _, server in servers])
         for variable, server in servers:
             with step(server.label):
                 server.start()
-            self._groups[-1].append(server)
             self.supervisor.add(server)
             self.variables[variable] = server.url
 
@@ -119,7 +119,7 @@ class Saldo:
         host = EVERYWHERE.get(self.settings.host, self.settings.host)
         connection = http.client.HTTPConnection(host, int(self.variables["PORT"]), timeout=5.0)
         with contextlib.closing(connection), contextlib.suppress(OSError, http.client.HTTPException):
-            connection.request("GET", "/readyz", headers={"Host": "localhost"})
+            connection.request("GET", "/readyz", headers={"Host": urlsplit(self.address).netloc})
             return connection.getresponse().status == 200
         return False
 

@@ -15,7 +15,7 @@ from types import FrameType
 from scripts.launcher import ROOT, install
 from scripts.launcher.console import LauncherError, LogFollower, say, step, tail
 from scripts.launcher.environment import DataFolder, Settings, child_environment, read_variables, usable_port
-from scripts.launcher.processes import watchdog
+from scripts.launcher.processes import INTERRUPTS, watchdog
 from scripts.launcher.saldo import Saldo
 
 SMOKE_SECONDS = 180.0
@@ -68,7 +68,10 @@ def _stay(settings: Settings, *, is_verbose: bool) -> None:
     """Start Saldo, say where it is, keep it running until somebody stops it."""
     with _running(settings, is_verbose=is_verbose) as saldo:
         say(f"\n  Saldo is running on {saldo.address}")
-        say("".join(f"  {line}\n" for line in saldo.greeting.splitlines()), end="")
+        greeting = (
+            saldo.greeting or "No demo tenant (SALDO_DEMO=0). To make a tenant: scripts/manage create_tenant --help"
+        )
+        say("".join(f"  {line}\n" for line in greeting.splitlines()), end="")
         say(f"  Logs: {saldo.folder.logs}\n  Ctrl-C stops everything.\n")
         with contextlib.suppress(KeyboardInterrupt):
             while True:
@@ -169,7 +172,7 @@ class Interrupts:
     def __init__(self) -> None:
         self.count = 0
         self._is_counting = False
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for number in INTERRUPTS:
             if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup scripts/up
                 signal.signal(number, self._receive)
 

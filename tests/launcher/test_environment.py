@@ -33,6 +33,12 @@ def test_a_port_that_is_none_is_refused_by_name(port: str) -> None:
         Settings.read({"PORT": port})
 
 
+def test_a_demo_setting_that_is_neither_yes_nor_no_is_refused() -> None:
+    assert Settings.read({"SALDO_DEMO": "Off"}).is_demo is False
+    with pytest.raises(LauncherError, match=r"^SALDO_DEMO is 'maybe': use 1"):
+        Settings.read({"SALDO_DEMO": "maybe"})
+
+
 def test_secrets_are_made_once_kept_and_closed_to_others(tmp_path: Path) -> None:
     folder = DataFolder(tmp_path)
     made = folder.secrets()

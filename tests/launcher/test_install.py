@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -83,6 +84,32 @@ def test_a_failed_installation_shows_the_end_of_its_log(venv: Path) -> None:
     with pytest.raises(LauncherError, match=r"requirements.txt could not be installed(.|\n)*no/such/file-1.0"):
         install.ensure_installed("runtime")
     assert not install._is_installed("runtime")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("has_pip", [True, False])
+def test_a_python_that_cannot_put_pip_in_uses_its_own_or_says_what_to_install(
+    venv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_pip: bool
+) -> None:
+    real = sys._base_executable
+    if subprocess.run([real, "-m", "pip", "--version"], capture_output=True, check=False).returncode != 0:
+        pytest.skip(f"{real} has no pip of its own")
+    debian = tmp_path / "python3"  # as Debian's python3 behaves without the package python3-venv
+    pip = f'exec {real} "$@"' if has_pip else "exit 1"
+    debian.write_text(
+        f'#!/bin/sh\ncase "$*" in "-m venv --without-pip"*) exec {real} "$@";; "-m venv"*) exit 1;; *) {pip};; esac\n'
+    )
+    debian.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(debian))
+    if has_pip:
+        install.ensure_installed("runtime")
+        assert install._is_installed("runtime")
+    else:
+        with pytest.raises(
+            LauncherError, match=r"cannot make a virtual environment with pip.*apt install python3-venv"
+        ):
+            install.ensure_installed("runtime")
+        assert not install._is_installed("runtime")
 
 
 def test_uv_is_told_what_pip_was_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

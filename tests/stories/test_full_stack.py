@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.request  # noqa: TID251  the witness outside
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
