@@ -1,18 +1,20 @@
-"""Rows for tests. Each factory makes what its row needs, all of one tenant; a test names only what it is about.
+"""Rows for tests. Each factory makes what its row needs, all of one tenant; a test names what it is about.
 
-Stock comes from the ledger alone: `stocked(product, location, 5)` receives it, as goods do. Everything else that touches
-balances, movements or reservations must be done by the verb a test is about.
+Stock comes from the ledger alone: `stocked(product, location, 5)` receives it, as goods do. Everything else that
+touches balances, movements or reservations must be done by the verb a test is about.
 
-The fixed cast of the tests about who may see what: Alice owns a tenant, Bob is on her team (`member(alice.tenant)`),
+The fixed cast of tests about who may see what: Alice has a tenant, Bob is on her team (`member(alice_tenant)`),
 Charlie belongs to another tenant.
 """
 
 import json
 import uuid
+from functools import cache
 from typing import Any
 
 import factory
 from django.contrib.auth import get_user_model
+from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import User
 from django.utils import timezone
 
@@ -29,6 +31,12 @@ PASSWORD = "correct-horse-battery"
 WAITING = (IntegrationEvent.Status.RECEIVED, IntegrationEvent.Status.RETRY)
 
 
+@cache
+def hashed_password() -> str:
+    """Return PASSWORD as it is stored. Made once: hashing is slow on purpose."""
+    return make_password(PASSWORD)
+
+
 class TenantFactory(factory.django.DjangoModelFactory):
     class Meta:
         model = Tenant
@@ -43,7 +51,7 @@ class UserFactory(factory.django.DjangoModelFactory):
         skip_postgeneration_save = True
 
     username = factory.Sequence(lambda n: f"pessoa{n}")
-    password = factory.django.Password(PASSWORD)
+    password = factory.LazyFunction(hashed_password)
 
 
 class MembershipFactory(factory.django.DjangoModelFactory):
@@ -115,7 +123,7 @@ class EventFactory(factory.django.DjangoModelFactory):
     channel = Connector.Kind.MERCADO_LIVRE
     topic = "orders_v2"
     resource_kind = "orders"
-    external_id = factory.Sequence(lambda n: str(2_000_003_500_000_000 + n))
+    external_id = factory.Sequence(lambda n: str(2_000_003_600_000_000 + n))
     status = IntegrationEvent.Status.RECEIVED
     delivery_key = factory.LazyFunction(lambda: uuid.uuid4().hex)
     payload = factory.LazyAttribute(
@@ -130,9 +138,7 @@ class EventFactory(factory.django.DjangoModelFactory):
         }
     )
     body = factory.LazyAttribute(lambda event: json.dumps(event.payload).encode())
-    next_attempt_at = factory.LazyAttribute(
-        lambda event: timezone.now() if event.status in WAITING else None
-    )
+    next_attempt_at = factory.LazyAttribute(lambda event: timezone.now() if event.status in WAITING else None)
 
 
 class OrderFactory(factory.django.DjangoModelFactory):

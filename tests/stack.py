@@ -1,0 +1,86 @@
+"""The whole of Saldo as `scripts/up` runs it: web, worker and Beat as processes, with servers and a sandbox."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+from apps.sandbox.server import Sandbox
+from scripts.launcher import commands
+from scripts.launcher.throwaway import ThrowawayServers
+
+
+class Stack:
+    """Web, worker and beat on servers of their own, with the demo shop loaded at a sandbox."""
+
+    def __init__(self, servers: ThrowawayServers, sandbox: Sandbox, logs: Path) -> None:
+        self.servers, self.sandbox, self.logs = servers, sandbox, logs
+        self.port = free_port()
+        self.environment = {
+            **servers.environment(),
+            "SALDO_DEMO": "1",
+            "PORT": str(self.port),
+            "GRANIAN_HOST": "127.0.0.1",
+            "GRANIAN_PORT": str(self.port),
+            "MERCADOLIVRE_API_URL": sandbox.url,
+            "MERCADOLIVRE_AUTH_URL": sandbox.url,
+        }
+        self.commands = {"web": commands.WEB, "worker": commands.worker(4), "beat": commands.BEAT}
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+
+    def manage(self, *arguments: str) -> str:
+        command = [sys.executable, "manage.py", *arguments]
+        return subprocess.run(command, env=self.environment, check=True, capture_output=True, text=True).stdout
+
+    def start(self) -> None:
+        self.manage("migrate", "--noinput")
+        self.manage("load_demo", "--sandbox", self.sandbox.url)
+        for name in self.commands:
+            self.run(name)
+        wait(self.is_ready, 60, "the web server is ready")
+
+    def run(self, name: str) -> None:
+        with (self.logs / f"{name}.log").open("ab") as log:
+            self.processes[name] = subprocess.Popen(
+                [sys.executable, *self.commands[name]],
+                env=self.environment,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    def kill(self, name: str) -> None:
+        """kill -9 the process and all its children, and start it again."""
+        os.killpg(self.processes[name].pid, signal.SIGKILL)
+        self.processes[name].wait()
+        self.run(name)
+
+    def is_ready(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/readyz", timeout=5) as answer:
+                return bool(answer.status == 200)
+        except OSError:
+            return False
+
+    def stop(self) -> None:
+        for process in self.processes.values():
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait(is_so: Callable[[], bool], timeout_seconds: float, what: str) -> None:
+    ends_at = time.monotonic() + timeout_seconds
+    while not is_so():
+        assert time.monotonic() < ends_at, f"not within {timeout_seconds:g} s: {what}"
+        time.sleep(0.5)
