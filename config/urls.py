@@ -13,6 +13,7 @@ urlpatterns = [
     path("entrar/", auth_views.LoginView.as_view(template_name="console/login.html"), name="login"),
     path("sair/", auth_views.LogoutView.as_view(), name="logout"),
     path("admin/", admin.site.urls),
+    path("v1/", include("apps.inventory.urls")),
     path("api/integracoes/", include("apps.events.urls")),
     path("healthz", health.alive, name="healthz"),
     path("readyz", health.ready, name="readyz"),

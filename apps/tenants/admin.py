@@ -7,7 +7,7 @@ COUNT on the big tables. `ReadOnlyAdmin` is for what only the hub itself writes:
 from typing import Any, ClassVar
 
 from django.contrib import admin
-from django.db.models import Field, ForeignKey, ManyToManyField, Model, QuerySet
+from django.db.models import ForeignKey, ManyToManyField, Model, QuerySet
 from django.forms import ModelChoiceField, ModelMultipleChoiceField
 from django.http import HttpRequest
 from unfold.admin import ModelAdmin
@@ -33,16 +33,17 @@ class TenantAdmin(ModelAdmin):  # type: ignore[misc]  # unfold ships no types
         self, db_field: "ForeignKey[Any, Any]", request: HttpRequest, **kwargs: Any
     ) -> "ModelChoiceField[Any] | None":
         """Offer only rows of the person's tenants."""
-        kwargs.setdefault("queryset", _choices(db_field, request))
-        field: "ModelChoiceField[Any] | None" = super().formfield_for_foreignkey(db_field, request, **kwargs)
+        own = {"queryset": _choices(db_field.remote_field.model, request)} if _has_tenant(db_field) else {}
+        field: ModelChoiceField[Any] | None = super().formfield_for_foreignkey(db_field, request, **own | kwargs)
         return field
 
     def formfield_for_manytomany(
         self, db_field: "ManyToManyField[Any, Any]", request: HttpRequest, **kwargs: Any
     ) -> "ModelMultipleChoiceField[Any] | None":
         """Offer only rows of the person's tenants."""
-        kwargs.setdefault("queryset", _choices(db_field, request))
-        field: "ModelMultipleChoiceField[Any] | None" = super().formfield_for_manytomany(db_field, request, **kwargs)
+        own = {"queryset": _choices(db_field.remote_field.model, request)} if _has_tenant(db_field) else {}
+        field: ModelMultipleChoiceField[Any] | None
+        field = super().formfield_for_manytomany(db_field, request, **own | kwargs)
         return field
 
     def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> tuple[str, ...]:
@@ -75,7 +76,8 @@ class PlatformAdmin(ReadOnlyAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         """Return all rows; only superusers come here."""
-        return self.model._default_manager.all()
+        rows: QuerySet[Any] = self.model._default_manager.all()
+        return rows
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         """Show the table to superusers."""
@@ -86,10 +88,14 @@ class PlatformAdmin(ReadOnlyAdmin):
         return bool(request.user.is_superuser)
 
 
-def _choices(field: "Field[Any, Any]", request: HttpRequest) -> QuerySet[Any] | None:
-    """Return the rows a relation may point at; None leaves Django's own choice, for models that have no tenant."""
-    model = field.remote_field.model
-    return visible_to(request.user, model._default_manager.all()) if hasattr(model, "TENANT_PATH") else None
+def _has_tenant(relation: "ForeignKey[Any, Any] | ManyToManyField[Any, Any]") -> bool:
+    """Tell whether the rows that a relation points at belong to tenants; people, for one, do not."""
+    return hasattr(relation.remote_field.model, "TENANT_PATH")
+
+
+def _choices(model: type[Model], request: HttpRequest) -> QuerySet[Any]:
+    """Return the rows of a model that the person may choose from."""
+    return visible_to(request.user, model._default_manager.all())
 
 
 @admin.register(Tenant)
@@ -115,7 +121,7 @@ class MembershipAdmin(TenantAdmin):
 
 @admin.register(ApiKey)
 class ApiKeyAdmin(TenantAdmin):
-    """API keys. They are made by `manage.py create_api_key`, which shows the secret once; here they are limited and ended."""
+    """API keys. `manage.py create_api_key` makes them and shows the secret once; here they are limited and ended."""
 
     list_display: ClassVar = ["name", "prefix", "tenant", "last_used_at", "expires_at", "revoked_at"]
     list_filter: ClassVar = ["tenant"]
