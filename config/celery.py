@@ -10,15 +10,16 @@ app = Celery("saldo")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 
-# A tick that no worker took before the next one is due is dropped. Whole seconds: the database schedule ignores others.
-EVERY_SECOND = {"schedule": 1.0, "options": {"expires": 1}}
+# A tick that no worker took before the next one is due is dropped. `expire_seconds`, whole, is the database schedule's
+# word for it; Celery's own `expires` is ignored there.
+EVERY_SECOND = {"schedule": 1.0, "options": {"expire_seconds": 1}}
 
 #: The rhythm. `config.beat.Scheduler` writes these into the database once; from then on the admin's edits win.
 app.conf.beat_schedule = {
     "inbox": {"task": "apps.events.tasks.work_through_inbox", **EVERY_SECOND},
     "follow the ledger": {"task": "apps.sync.tasks.follow_ledger", **EVERY_SECOND},
     "push due numbers": {"task": "apps.sync.tasks.push_due", **EVERY_SECOND},
-    "stock sync": {"task": "apps.sync.tasks.stock_sync", "schedule": 60.0, "options": {"expires": 60}},
-    "prove": {"task": "apps.console.tasks.prove", "schedule": 300.0, "options": {"expires": 300}},
+    "stock sync": {"task": "apps.sync.tasks.stock_sync", "schedule": 60.0, "options": {"expire_seconds": 60}},
+    "prove": {"task": "apps.console.tasks.prove", "schedule": 300.0, "options": {"expire_seconds": 300}},
     "ledger partitions": {"task": "apps.inventory.tasks.make_partitions", "schedule": 86400.0},
 }

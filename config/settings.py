@@ -194,6 +194,8 @@ UNFOLD = {
     "SITE_HEADER": "Saldo",
     "SITE_SUBHEADER": _("Stock hub"),
     "SITE_URL": reverse_lazy("console:events"),
+    "SITE_ICON": lambda request: static("img/logo.svg"),
+    "SIDEBAR": {"show_search": True, "navigation": "config.admin.sidebar"},
     "STYLES": [lambda request: static("css/admin.css")],
     "ENVIRONMENT": "config.admin.environment_badge",
     "SHOW_VIEW_ON_SITE": False,

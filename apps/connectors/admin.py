@@ -3,9 +3,10 @@
 from typing import Any, ClassVar
 
 from django.contrib import admin
-from django.db.models import ManyToManyField, QuerySet
+from django.db.models import ManyToManyField, Model, QuerySet
 from django.forms import ModelMultipleChoiceField
 from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
 
 from apps.connectors.models import Connector, Listing
 from apps.inventory.models import Location
@@ -17,7 +18,7 @@ SECRET_COLUMNS = ("client_secret_enc", "refresh_token_enc", "access_token_enc")
 
 @admin.register(Connector)
 class ConnectorAdmin(TenantAdmin):
-    """Accounts. They are made by `manage.py create_connector`, which seals their secrets; here they are tuned and paused."""
+    """Accounts. `manage.py create_connector` makes them and seals their secrets; here they are tuned and paused."""
 
     list_display: ClassVar = ["name", "kind", "tenant", "user_id", "status", "last_sync_at"]
     list_filter: ClassVar = ["status", "kind", "tenant"]
@@ -33,7 +34,7 @@ class ConnectorAdmin(TenantAdmin):
         "status_reason",
         "margin_percent",
         "locations",
-        "notification_url",
+        "notification_address",
         "access_token_expires_at",
         "last_sync_at",
         "created_at",
@@ -44,12 +45,17 @@ class ConnectorAdmin(TenantAdmin):
         "kind",
         "client_id",
         "user_id",
-        "notification_url",
+        "notification_address",
         "access_token_expires_at",
         "last_sync_at",
         "created_at",
         "updated_at",
     ]
+
+    @admin.display(description=_("Notification address"))
+    def notification_address(self, connector: Connector) -> str:
+        """Return what is to be entered at the channel."""
+        return connector.notification_url
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Connector]:
         """Leave the sealed secrets in the database."""
@@ -59,13 +65,17 @@ class ConnectorAdmin(TenantAdmin):
         self, db_field: "ManyToManyField[Any, Any]", request: HttpRequest, **kwargs: Any
     ) -> "ModelMultipleChoiceField[Any] | None":
         """Offer only locations of the connector's own tenant: another's stock must never be published here."""
-        match = request.resolver_match
-        tenants = Connector.objects.filter(pk=match.kwargs.get("object_id") if match else None).values("tenant_id")
+        shown = request.resolver_match.kwargs.get("object_id", "") if request.resolver_match else ""
+        tenants = Connector.objects.filter(pk=shown if shown.isdecimal() else 0).values("tenant_id")
         own = visible_to(request.user, Location.objects.filter(tenant_id__in=tenants))
         return super().formfield_for_manytomany(db_field, request, queryset=own, **kwargs)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Refuse: an account needs its secrets, and those are entered where they are sealed."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Refuse: an account is paused, never removed; its history names it."""
         return False
 
 

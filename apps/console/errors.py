@@ -86,6 +86,10 @@ ADVICE: dict[str, Advice] = {
         _("The channel does not know this application, or its secret changed."),
         _("Enter the application's id and secret again, then authorise the account."),
     ),
+    "unauthorized_client": Advice(
+        _("The channel does not let this application renew the access."),
+        _("Check the application's permissions at the channel, then authorise the account again."),
+    ),
     "token_refused": Advice(_("The channel refused to renew the access."), WAIT),
     # the event
     "mapping_needed": Advice(
@@ -95,6 +99,10 @@ ADVICE: dict[str, Advice] = {
     "order_not_found": Advice(
         _("The channel does not show this order (yet)."),
         _("Check the number at the channel. If the order is there, reprocess the event."),
+    ),
+    "foreign_order": Advice(
+        _("The order is another seller's: this account only bought it."),
+        _("Nothing: a purchase moves no stock for sale."),
     ),
     "unreadable": Advice(
         _("What arrived is not a notification that can be read."),

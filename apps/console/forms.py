@@ -30,7 +30,7 @@ class MapListing(forms.Form):
         self.product = of_tenant(self.tenant, Product.objects.filter(sku=sku)).first()
         if self.product is None:
             raise forms.ValidationError(
-                _("There is no product with SKU “%(sku)s”. Nothing was changed: correct the SKU, or add the product first."),
+                _("No product has the SKU “%(sku)s”; nothing was changed. Correct the SKU, or add the product first."),
                 params={"sku": sku},
             )
         return sku

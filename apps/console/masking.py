@@ -1,4 +1,4 @@
-"""What arrived, made fit to be looked at: secrets and personal data hidden, nothing able to act as markup or trick the eye.
+"""What arrived, made fit to be looked at: secrets and personal data hidden, nothing able to trick the eye.
 
 A notification holds neither secrets nor people, but this view must be safe for whatever somebody sends to it.
 """
@@ -29,10 +29,12 @@ PERSON_PARTS = re.compile(
 
 SECRET_VALUES = re.compile(
     r"\b(?:APP_USR-[\w-]{8,}|TG-[\w-]{8,}|Bearer\s+\S+|eyJ[\w-]{8,}\.[\w.-]+|saldo_[0-9a-f]{8}_[\w-]+)"
-    r"|[\w.+-]+@[\w-]+\.[\w.-]+"
+    r"|[\w.+-]{1,64}@[\w-]{1,63}\.[\w.-]{1,190}"
     r"|\b\d{3}\.\d{3}\.\d{3}-\d{2}\b|\b\d{2}\.\d{3}\.\d{3}/\d{4}-\d{2}\b"
 )
-"""Texts that are secret or personal under any key: access tokens, e-mail addresses, written CPF and CNPJ."""
+"""Texts that are secret or personal under any key: access tokens, e-mail addresses, written CPF and CNPJ.
+
+Every repetition that may start anywhere has a bound: without one, 64 kB of letters took 18 s."""
 
 KEY_AND_VALUE = re.compile(
     r"""(?P<key>["']?(?P<name>[\w.-]{2,64})["']?\s*[:=]\s*)(?P<value>"(?:[^"\\]|\\.)*"|'[^']*'|[^\s,;&}\]]+)"""

@@ -37,8 +37,10 @@ def clock(moment: datetime) -> str:
 def day_and_clock(moment: datetime) -> str:
     """Return day and time, with the year only when it is another one."""
     local = timezone.localtime(moment)
-    this_year = local.year == timezone.localdate().year
-    return f"{date_format(local, gettext('m/d') if this_year else 'SHORT_DATE_FORMAT')} {local:%H:%M}"
+    # Translators: day and month, in Django's date format letters
+    this_year = gettext("m/d")
+    day = date_format(local, this_year if local.year == timezone.localdate().year else "SHORT_DATE_FORMAT")
+    return f"{day} {local:%H:%M}"
 
 
 def in_full(moment: datetime) -> str:

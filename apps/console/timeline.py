@@ -7,6 +7,7 @@ ones, in one call; that call is a step of each.
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import pairwise
 
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -47,14 +48,14 @@ def of_event(event: IntegrationEvent, order: Order | None) -> list[Step]:
     if order is not None:
         movements = [row for row in movements_of(order) if row.trace_id == event.trace_id]
         steps += [_order(order)] if movements else []
-        steps += _moved(movements) + _told(logs_after(movements))
+        steps += _moved(movements, order) + _told(logs_after(movements))
     return in_order(steps)
 
 
 def of_order(order: Order, events: Iterable[IntegrationEvent]) -> list[Step]:
     """Return the road of an order with every event about it."""
     movements = movements_of(order)
-    steps = [_order(order), *_moved(movements), *_told(logs_after(movements))]
+    steps = [_order(order), *_moved(movements, order), *_told(logs_after(movements))]
     for event in events:
         steps.append(_received(event))
         if event.processed_at:
@@ -65,7 +66,7 @@ def of_order(order: Order, events: Iterable[IntegrationEvent]) -> list[Step]:
 def in_order(steps: list[Step]) -> list[Step]:
     """Sort the steps by time and write beside each how long it took since the one before."""
     steps.sort(key=lambda step: step.at)
-    for before, step in zip(steps, steps[1:], strict=False):
+    for before, step in pairwise(steps):
         step.delay = span_of((step.at - before.at).total_seconds())
     return steps
 
@@ -115,14 +116,20 @@ def _received(event: IntegrationEvent) -> Step:
 
 def _worked_on(event: IntegrationEvent) -> Step:
     return Step(
-        event.processed_at or event.next_attempt_at or event.received_at,
-        _("Resource read from the channel") if event.processed_at else _("Next try"),
+        max(event.processed_at or event.next_attempt_at or event.received_at, event.received_at),
+        _("Event finished") if event.processed_at else _("Next try"),
         badge_of(event),
-        detail=_("try %(number)s") % {"number": event.attempts} if event.attempts > 1 else "",
+        detail=_what_of(event),
         error_code=event.error_code,
         error_text=event.error_msg,
         has_given_up=event.status == IntegrationEvent.Status.ERROR,
     )
+
+
+def _what_of(event: IntegrationEvent) -> str:
+    if event.status == IntegrationEvent.Status.IGNORED:
+        return _("the hub needs nothing of this topic")
+    return _("try %(number)s") % {"number": event.attempts} if event.attempts > 1 else ""
 
 
 def _order(order: Order) -> Step:
@@ -134,10 +141,11 @@ def _order(order: Order) -> Step:
     )
 
 
-def _moved(movements: list[Movement]) -> list[Step]:
+def _moved(movements: list[Movement], order: Order) -> list[Step]:
+    # A movement bears the time its transaction began, but the order was written first in that transaction.
     return [
         Step(
-            row.recorded_at,
+            max(row.recorded_at, order.created_at),
             f"{row.product.sku} · {row.location.code}",
             badge_of(row),
             detail=_("on hand %(on_hand)s, reserved %(reserved)s, available %(available)s")

@@ -7,7 +7,6 @@ function of the room that does.
 import re
 
 from django.contrib import messages
-from django.contrib.auth import get_user_model
 from django.contrib.auth.decorators import login_required
 from django.db.models import BooleanField, Count, ExpressionWrapper, Prefetch, Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -53,7 +52,7 @@ def events(request: HttpRequest) -> HttpResponse:
     """What arrived, newest first."""
     rows = access.owned(request, IntegrationEvent.objects.select_related("connector").defer(*HEAVY_COLUMNS))
     rows = rows.defer(*HEAVY_COLUMNS, *(f"connector__{name}" for name in SECRET_COLUMNS))
-    filters = EventFilters(request.GET, rows)
+    filters = EventFilters(request.GET, rows, request=request)
     page = page_of(request, filters.qs, "received_at", "id")
     context = {"filters": filters, "page": page, "orders": _orders_about(request, page.rows), "topics": TOPICS}
     return render(request, "console/events.html", context)
@@ -115,7 +114,7 @@ def _waited_for(request: HttpRequest, row: IntegrationEvent) -> list[Listing]:
 @require_safe
 def syncs(request: HttpRequest) -> HttpResponse:
     """What the channels were told, newest first."""
-    filters = SyncFilters(request.GET, _sync_logs(request))
+    filters = SyncFilters(request.GET, _sync_logs(request), request=request)
     page = page_of(request, filters.qs, "timestamp", "id")
     context = {"filters": filters, "page": page, "orders": _orders_behind(request, page.rows)}
     return render(request, "console/syncs.html", context)
@@ -143,7 +142,7 @@ def listings(request: HttpRequest) -> HttpResponse:
     rows = access.owned(request, Listing.objects.select_related("product", "connector"))
     rows = rows.defer(*(f"connector__{name}" for name in SECRET_COLUMNS))
     is_unmapped = ExpressionWrapper(Q(product__isnull=True), output_field=BooleanField())
-    filters = ListingFilters(request.GET, rows.annotate(is_unmapped=is_unmapped))
+    filters = ListingFilters(request.GET, rows.annotate(is_unmapped=is_unmapped), request=request)
     page = page_of(request, filters.qs, "is_unmapped", "id")
     unmapped = [row for row in page.rows if row.product_id is None]
     context = {
@@ -196,9 +195,7 @@ def sync_listing(request: HttpRequest, pk: int) -> HttpResponse:
     if queue.mark_now(access.owned(request, Listing.objects.filter(pk=row.pk))):
         messages.success(request, _("%(listing)s is next in the queue; the result shows here.") % {"listing": row})
     else:
-        messages.warning(
-            request, _("%(listing)s sells no product yet: choose its product first.") % {"listing": row}
-        )
+        messages.warning(request, _("%(listing)s sells no product yet: choose its product first.") % {"listing": row})
     return _back(request, reverse("console:listing", args=[row.pk]))
 
 
@@ -244,7 +241,7 @@ def _suggestions(request: HttpRequest, row: Listing) -> list[Product]:
 def orders(request: HttpRequest) -> HttpResponse:
     """What was sold, newest first."""
     rows = access.owned(request, Order.objects.prefetch_related("items__product"))
-    filters = OrderFilters(request.GET, rows)
+    filters = OrderFilters(request.GET, rows, request=request)
     page = page_of(request, filters.qs, "created_at", "id")
     return render(request, "console/orders.html", {"filters": filters, "page": page})
 
@@ -260,7 +257,9 @@ def order(request: HttpRequest, pk: int) -> HttpResponse:
     received = access.owned(request, about).defer(*HEAVY_COLUMNS).order_by("-received_at", "-id")[:HISTORY_ROWS]
     context = {
         "order": row,
-        "reservations": access.owned(request, reservations).select_related("product", "location").order_by("created_at"),
+        "reservations": access.owned(
+            request, reservations.select_related("product", "location").order_by("created_at")
+        ),
         "events": received,
         "steps": timeline.of_order(row, received),
     }
@@ -274,7 +273,7 @@ def stock(request: HttpRequest) -> HttpResponse:
     places = access.owned(request, Location.objects.order_by("code")).values_list("pk", "code")
     shown = Prefetch("product__listings", access.owned(request, Listing.objects.order_by("item_id", "variation_id")))
     rows = access.owned(request, Balance.objects.select_related("product", "location").prefetch_related(shown))
-    filters = StockFilters(request.GET, rows, locations=list(places))
+    filters = StockFilters(request.GET, rows, request=request, locations=list(places))
     page = page_of(request, filters.qs, "product__sku", "location__code", "id", descending=False)
     return render(request, "console/stock.html", {"filters": filters, "page": page})
 
@@ -307,8 +306,8 @@ def _orders_named(request: HttpRequest, rows: list[Movement]) -> dict[int, Order
 def _people_named(request: HttpRequest, rows: list[Movement]) -> dict[str, str]:
     """Return the names of those actors (`user:7`) that are people of this tenant."""
     ids = {int(found[1]) for row in rows if (found := re.fullmatch(r"user:(\d{1,18})", row.actor))}
-    colleagues = access.owned(request, Membership.objects.filter(user_id__in=ids)).values("user_id") if ids else []
-    people = get_user_model().objects.filter(pk__in=colleagues) if ids else []
+    colleagues = Membership.objects.filter(user_id__in=ids).select_related("user")
+    people = [colleague.user for colleague in access.owned(request, colleagues)] if ids else []
     return {f"user:{person.pk}": person.get_full_name() or person.get_username() for person in people}
 
 
@@ -333,7 +332,7 @@ def connectors(request: HttpRequest) -> HttpResponse:
 def choose_tenant(request: HttpRequest) -> HttpResponse:
     """Work in another of the person's tenants from now on."""
     chosen = request.POST.get("tenant", "")
-    mine = access.visible_to(request.user, Membership.objects.filter(user_id=request.user.pk))
+    mine = Membership.objects.filter(user=request.user) if request.user.is_authenticated else Membership.objects.none()
     if chosen.isdecimal() and mine.filter(tenant_id=int(chosen)).exists():
         request.session[access.SESSION_KEY] = int(chosen)
     return redirect("home")

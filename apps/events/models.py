@@ -61,6 +61,7 @@ class IntegrationEvent(models.Model):
         verbose_name_plural = _("events")
         indexes: ClassVar[list[models.Index]] = [
             models.Index(fields=["tenant", "channel", "-received_at", "-id"], name="ix_evento_tenant_canal"),
+            models.Index(fields=["tenant", "-received_at", "-id"], name="ix_evento_newest"),
             models.Index(fields=["tenant", "external_id"], name="ix_evento_resource"),
             # work not done yet; the one reader is inbox.claim_due
             models.Index(
@@ -88,6 +89,8 @@ class IdempotencyKey(models.Model):
 
     class Meta:
         db_table = "idempotencia"
+        verbose_name = _("idempotency key")
+        verbose_name_plural = _("idempotency keys")
 
     def __str__(self) -> str:
         return self.key

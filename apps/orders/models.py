@@ -47,7 +47,8 @@ class Order(models.Model):
             models.UniqueConstraint(fields=["tenant", "channel", "external_id"], name="ux_pedido_external")
         ]
         indexes: ClassVar[list[models.Index]] = [
-            models.Index(fields=["tenant", "channel", "status", "created_at"], name="ix_pedido_status")
+            models.Index(fields=["tenant", "channel", "status", "created_at"], name="ix_pedido_status"),
+            models.Index(fields=["tenant", "-created_at", "-id"], name="ix_pedido_newest"),
         ]
 
     def __str__(self) -> str:

@@ -24,15 +24,20 @@ def membership_of(request: HttpRequest) -> Membership:
     The tenant chosen last is remembered in the session; a person of one tenant never chooses. Raises Http404 when the
     person belongs to none.
     """
-    cached: Membership | None = getattr(request, "_saldo_membership", None)
-    if cached is not None:
-        return cached
-    memberships = _memberships(request.user).select_related("tenant").order_by("tenant__slug")
-    chosen = memberships.filter(tenant_id=request.session.get(SESSION_KEY, 0)).first() or memberships.first()
-    if chosen is None:
+    membership = membership_or_none(request)
+    if membership is None:
         raise Http404("this account belongs to no tenant")
-    request._saldo_membership = chosen  # type: ignore[attr-defined]  # one query a request, not one a template tag
-    return chosen
+    return membership
+
+
+def membership_or_none(request: HttpRequest) -> Membership | None:
+    """Return the same, or None for whoever belongs to no tenant. One query a request, not one a template tag."""
+    cached: Membership | None = getattr(request, "_saldo_membership", None)
+    if cached is None:
+        memberships = _memberships(request.user).select_related("tenant").order_by("tenant__slug")
+        cached = memberships.filter(tenant_id=request.session.get(SESSION_KEY, 0)).first() or memberships.first()
+        request._saldo_membership = cached  # type: ignore[attr-defined]
+    return cached
 
 
 def tenant_of(request: HttpRequest) -> Tenant:

@@ -4,10 +4,11 @@ import zoneinfo
 from collections.abc import Callable
 
 from django.conf import settings
+from django.contrib.auth import SESSION_KEY
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
-from apps.tenants.models import Membership
+from apps.tenants.access import membership_or_none
 
 
 class ShowTenantTime:
@@ -22,7 +23,7 @@ class ShowTenantTime:
 
 
 def _zone(request: HttpRequest) -> str:
-    if not request.session.get("_auth_user_id"):  # machines carry no session: no query for them
+    if SESSION_KEY not in request.session:  # nobody is signed in: no query for them
         return settings.DISPLAY_TIME_ZONE
-    zone = Membership.objects.filter(user_id=request.user.pk or 0).values_list("tenant__time_zone", flat=True).first()
-    return zone or settings.DISPLAY_TIME_ZONE
+    membership = membership_or_none(request)
+    return membership.tenant.time_zone if membership else settings.DISPLAY_TIME_ZONE

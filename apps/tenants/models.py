@@ -6,15 +6,25 @@ tenant with a role; an **API key** lets a program in with scopes. No row is ever
 
 import hashlib
 import secrets
+import zoneinfo
 from datetime import datetime
 from typing import ClassVar
 
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
+from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
 from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+
+
+def known_time_zone(name: str) -> None:
+    """Refuse a zone that the clock would not know. Raises ValidationError."""
+    if name not in zoneinfo.available_timezones():
+        raise ValidationError(
+            _("%(name)s is not a time zone; use one such as America/Sao_Paulo."), params={"name": name}
+        )
 
 
 class Tenant(models.Model):
@@ -22,7 +32,9 @@ class Tenant(models.Model):
 
     slug = models.SlugField(_("short name"), max_length=50, unique=True)
     name = models.CharField(_("name"), max_length=200)
-    time_zone = models.CharField(_("time zone"), max_length=50, default=settings.DISPLAY_TIME_ZONE)
+    time_zone = models.CharField(
+        _("time zone"), max_length=50, default=settings.DISPLAY_TIME_ZONE, validators=[known_time_zone]
+    )
     created_at = models.DateTimeField(_("created at"), auto_now_add=True)
 
     TENANT_PATH: ClassVar[str] = "id"

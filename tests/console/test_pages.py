@@ -364,6 +364,21 @@ def test_a_filter_that_is_nonsense_is_said_so_and_no_failure(alice: Client) -> N
     assert "field-error" in alice.get(reverse("console:syncs") + "?status=NADA").content.decode()
 
 
+def test_events_that_need_a_person_are_one_filter_away(shop: Shop, alice: Client) -> None:
+    ignored = factories.EventFactory(
+        tenant=shop.tenant, connector=shop.connector, topic="items", status=IntegrationEvent.Status.IGNORED
+    )
+
+    def shown(status: str) -> set[int]:
+        page = alice.get(reverse("console:events"), {"status": status}).content.decode()
+        return set(map(int, re.findall(r'data-row="(\d+)"', page)))
+
+    assert shown("") == {shop.event.pk, shop.parked.pk, ignored.pk}
+    assert shown("attention") == {shop.parked.pk}
+    assert shown("used") == {shop.event.pk, shop.parked.pk}
+    assert shown("PROCESSADO") == {shop.event.pk}
+
+
 def test_an_order_is_found_by_the_path_that_notifications_carry(shop: Shop, alice: Client) -> None:
     page = alice.get(reverse("console:events"), {"resource": f"/orders/{shop.order.external_id}"}).content.decode()
     assert shop.event.external_id in page

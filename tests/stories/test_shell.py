@@ -92,6 +92,7 @@ def test_an_api_key_is_shown_once_and_kept_as_a_hash(db: None) -> None:
     [
         (["create_tenant"], "Give the tenant a name"),
         (["create_tenant", "!!!"], "The tenant was not made"),
+        (["create_tenant", "Bia", "--time-zone=Mars/Olympus"], "Mars/Olympus"),
         (["create_api_key", "--tenant=ana", "--scopes=everything"], "resource:action"),
         (["create_api_key", "--tenant=bruno"], "There is no tenant 'bruno'. Known: ana."),
         (["receive_stock", "--tenant=ana", "--sku=X", "--location=A", "--quantity=1"], "has no product 'X'"),

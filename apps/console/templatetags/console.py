@@ -62,16 +62,13 @@ def moment(when: datetime | None) -> SafeString:
     )
 
 
-@register.filter
-def in_full(when: datetime | None) -> str:
-    """Return date and time to the second with their zone; a dash for never."""
-    return moments.in_full(when) if when else "—"
-
-
-@register.filter
-def to_the_millisecond(when: datetime) -> str:
-    """Return date and time to the millisecond: steps of one road are close together."""
-    return moments.to_the_millisecond(when)
+@register.simple_tag
+def exact(when: datetime | None) -> SafeString:
+    """Return a `<time>` with date and time to the millisecond, and the zone on hover; a dash for never."""
+    if when is None:
+        return format_html('<span class="zero">{}</span>', "—")
+    shown = moments.to_the_millisecond(when)
+    return format_html('<time datetime="{}" title="{}">{}</time>', when.isoformat(), moments.in_full(when), shown)
 
 
 @register.filter

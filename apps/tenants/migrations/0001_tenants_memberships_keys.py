@@ -6,6 +6,8 @@ import django.db.models.deletion
 from django.conf import settings
 from django.db import migrations, models
 
+import apps.tenants.models
+
 
 class Migration(migrations.Migration):
     initial = True
@@ -21,7 +23,15 @@ class Migration(migrations.Migration):
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
                 ("slug", models.SlugField(unique=True, verbose_name="short name")),
                 ("name", models.CharField(max_length=200, verbose_name="name")),
-                ("time_zone", models.CharField(default="America/Sao_Paulo", max_length=50, verbose_name="time zone")),
+                (
+                    "time_zone",
+                    models.CharField(
+                        default="America/Sao_Paulo",
+                        max_length=50,
+                        validators=[apps.tenants.models.known_time_zone],
+                        verbose_name="time zone",
+                    ),
+                ),
                 ("created_at", models.DateTimeField(auto_now_add=True, verbose_name="created at")),
             ],
             options={
