@@ -6,6 +6,10 @@ import sys
 
 
 def main() -> None:
+    if sys.argv[1:2] == ["sandbox"]:  # it stands apart and needs no setting, so none may keep it from starting
+        from apps.sandbox.__main__ import main as run_sandbox
+
+        sys.exit(run_sandbox(sys.argv[2:]))
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     from django.core.exceptions import ImproperlyConfigured
     from django.core.management import execute_from_command_line

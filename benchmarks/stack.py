@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from scripts.launcher import ROOT, install
-from scripts.launcher.environment import DataFolder, Settings
+from scripts.launcher.environment import SETTING_NAMES, DataFolder, Settings
 from scripts.launcher.processes import watchdog
 from scripts.launcher.saldo import Saldo
 
@@ -17,7 +17,7 @@ from scripts.launcher.saldo import Saldo
 @contextmanager
 def running_saldo(workers: int = 4) -> Iterator[Saldo]:
     """Start everything on free ports and a temporary folder, as `scripts/up` does; stop and delete it at the end."""
-    for name in ("DATABASE_URL", "REDIS_URL", "MERCADOLIVRE_API_URL", "MERCADOLIVRE_AUTH_URL", "SALDO_PUBLIC_URL"):
+    for name in SETTING_NAMES:
         os.environ.pop(name, None)
     data = Path(tempfile.mkdtemp(prefix="saldo-bench-"))
     watchdog.remove(data)

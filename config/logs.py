@@ -3,9 +3,22 @@
 Log fields, never bodies, headers or secrets: `common/http.py` and the rooms name what they log one by one.
 """
 
+import re
+from collections.abc import MutableMapping
 from typing import Any
 
 import structlog
+
+SECRET_ADDRESS = re.compile(r"(/notificacoes/)[\w-]+")
+
+
+def hide_addresses(logger: Any, method: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Cut the secret part out of notification addresses: whoever reads the log must not be able to post there."""
+    for name, value in entry.items():
+        if isinstance(value, str) and "/notificacoes/" in value:
+            entry[name] = SECRET_ADDRESS.sub(r"\1…", value)
+    return entry
+
 
 SHARED_PROCESSORS: list[Any] = [
     structlog.contextvars.merge_contextvars,
@@ -13,6 +26,7 @@ SHARED_PROCESSORS: list[Any] = [
     structlog.stdlib.add_logger_name,
     structlog.processors.TimeStamper(fmt="iso", utc=True),
     structlog.processors.format_exc_info,
+    hide_addresses,
 ]
 
 structlog.configure(
@@ -38,6 +52,8 @@ LOGGING: dict[str, Any] = {
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
     "root": {"handlers": ["stderr"], "level": "INFO"},
     "loggers": {
+        # A refused request is the caller's trouble; what matters of it is said by the view.
+        "django.request": {"level": "ERROR"},
         # One line a request or task tick would drown what matters; our own lines say what happened.
         "django_structlog": {"level": "WARNING"},
         "celery.app.trace": {"level": "WARNING"},

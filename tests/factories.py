@@ -177,6 +177,7 @@ class OrderItemFactory(factory.django.DjangoModelFactory):
     title = factory.SelfAttribute("listing.title")
     quantity = 2
     unit_price = "99.90"
+    is_own_stock = True
 
 
 class SyncLogFactory(factory.django.DjangoModelFactory):

@@ -1,7 +1,5 @@
 """The whole of Saldo as `scripts/up` runs it: web, worker and Beat as processes, with servers and a sandbox."""
 
-import os
-import signal
 import socket
 import subprocess
 import sys
@@ -12,11 +10,16 @@ from pathlib import Path
 
 from apps.sandbox.server import Sandbox
 from scripts.launcher import commands
+from scripts.launcher.console import note
+from scripts.launcher.processes import Child, Supervisor
 from scripts.launcher.throwaway import ThrowawayServers
 
 
 class Stack:
-    """Web, worker and beat on servers of their own, with the demo shop loaded at a sandbox."""
+    """Web, worker and beat on servers of their own, with the demo shop loaded at a sandbox.
+
+    What dies by itself is restarted by the launcher's own Supervisor, whenever `supervise` or `wait` looks.
+    """
 
     def __init__(self, servers: ThrowawayServers, sandbox: Sandbox, logs: Path) -> None:
         self.servers, self.sandbox, self.logs = servers, sandbox, logs
@@ -30,8 +33,12 @@ class Stack:
             "MERCADOLIVRE_API_URL": sandbox.url,
             "MERCADOLIVRE_AUTH_URL": sandbox.url,
         }
-        self.commands = {"web": commands.WEB, "worker": commands.worker(4), "beat": commands.BEAT}
-        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        what = {"web": commands.WEB, "worker": commands.worker(4), "beat": commands.BEAT}
+        self.children = {
+            name: Child(name, [sys.executable, *command], environment=self.environment, log=logs / f"{name}.log")
+            for name, command in what.items()
+        }
+        self.supervisor = Supervisor(note)
 
     def manage(self, *arguments: str) -> str:
         command = [sys.executable, "manage.py", *arguments]
@@ -40,25 +47,26 @@ class Stack:
     def start(self) -> None:
         self.manage("migrate", "--noinput")
         self.manage("load_demo", "--sandbox", self.sandbox.url)
-        for name in self.commands:
-            self.run(name)
-        wait(self.is_ready, 60, "the web server is ready")
-
-    def run(self, name: str) -> None:
-        with (self.logs / f"{name}.log").open("ab") as log:
-            self.processes[name] = subprocess.Popen(
-                [sys.executable, *self.commands[name]],
-                env=self.environment,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
+        for child in self.children.values():
+            child.start()
+            self.supervisor.add(child)
+        self.wait(self.is_ready, 60, "the web server is ready")
 
     def kill(self, name: str) -> None:
-        """kill -9 the process and all its children, and start it again."""
-        os.killpg(self.processes[name].pid, signal.SIGKILL)
-        self.processes[name].wait()
-        self.run(name)
+        """kill -9 the process and all its children, and start it again: not a death of its own, which counts."""
+        self.children[name].kill()
+        self.children[name].start()
+
+    def supervise(self) -> None:
+        """Restart what has died, as `scripts/up` does four times a second."""
+        self.supervisor.check()
+
+    def wait(self, is_so: Callable[[], bool], timeout_seconds: float, what: str) -> None:
+        ends_at = time.monotonic() + timeout_seconds
+        while not is_so():
+            assert time.monotonic() < ends_at, f"not within {timeout_seconds:g} s: {what}"
+            self.supervise()
+            time.sleep(0.5)
 
     def is_ready(self) -> bool:
         try:
@@ -68,19 +76,11 @@ class Stack:
             return False
 
     def stop(self) -> None:
-        for process in self.processes.values():
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+        for child in self.children.values():
+            child.kill()
 
 
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-def wait(is_so: Callable[[], bool], timeout_seconds: float, what: str) -> None:
-    ends_at = time.monotonic() + timeout_seconds
-    while not is_so():
-        assert time.monotonic() < ends_at, f"not within {timeout_seconds:g} s: {what}"
-        time.sleep(0.5)

@@ -5,6 +5,10 @@ import sys
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import DataError
+from django.utils import translation
+
+from apps.common.crypto import SealBroken
 
 
 class SaldoCommand(BaseCommand):
@@ -27,6 +31,15 @@ class SaldoCommand(BaseCommand):
         """Do the work and return what to print. Raises CommandError with a sentence for what cannot be done."""
         raise NotImplementedError
 
+    def _run(self, options: dict[str, Any]) -> dict[str, Any]:
+        try:
+            return self.run(**options)
+        except (DataError, OverflowError) as error:
+            reason = str(error).strip().splitlines()[0]
+            raise CommandError(f"A value does not fit: {reason}. Nothing was changed.") from None
+        except SealBroken as error:
+            raise CommandError(f"{error}. Nothing was changed; is FIELD_ENCRYPTION_KEYS complete?") from None
+
     def say(self, result: dict[str, Any]) -> None:
         """Print the result for people: a line per entry. A command with a better form overrides this."""
         for name, value in result.items():
@@ -36,7 +49,8 @@ class SaldoCommand(BaseCommand):
         """Run, print, and turn an error into a sentence and exit code 1."""
         as_json = options.pop("json")
         try:
-            result = self.run(**options)
+            with translation.override("en"):  # one language at the shell, whatever the pages speak
+                result = self._run(options)
         except CommandError as error:
             if as_json:
                 self.stdout.write(json.dumps({"error": str(error)}, ensure_ascii=False))

@@ -35,8 +35,3 @@ def unseal(sealed: str, *, owner: str) -> str:
     if bound_to != owner:
         raise SealBroken(f"{owner} holds a value that was sealed for another row or field")
     return str(value)
-
-
-def reseal(sealed: str, *, owner: str) -> str:
-    """Return the same value sealed with the newest key: how stored secrets follow a key rotation."""
-    return seal(unseal(sealed, owner=owner), owner=owner)

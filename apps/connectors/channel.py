@@ -168,6 +168,14 @@ class Channel(Protocol):
         """Yield every sellable number of the account, variations one by one."""
         ...
 
+    def listing(self, item_id: str) -> list[ListingSnapshot]:
+        """Return the sellable numbers of one item as they stand now, variations one by one; never an empty list."""
+        ...
+
+    def has_left(self, shipment_id: str) -> bool:
+        """Return whether the goods of a shipment left the seller: if so, a cancellation does not bring them back."""
+        ...
+
     def put_stock(self, target: StockTarget, quantity: int) -> StockAnswer:
         """Set the absolute number shown for sale and return what the channel accepted."""
         ...

@@ -28,11 +28,12 @@ def connect(
     name: str = "",
     user_id: str = "",
 ) -> Connector:
-    """Prove the credentials against the channel, then keep them sealed. Returns the new connector.
+    """Prove the credentials against the channel, then keep them sealed. Returns the connector.
 
-    The refresh token is single-use: from here on only the hub holds a working one. `user_id`, when given, is the
-    account the person meant; a token of another account is refused (contract §1.6).
-    Raises CannotConnect when the channel refuses, the account is not Brazil's, or it is connected already.
+    An account that this tenant connected before is put to work again with the new credentials: the way out of
+    REAUTORIZAR. The refresh token is single-use: from here on only the hub holds a working one. `user_id`, when given,
+    is the account the person meant; a token of another account is refused (contract §1.6).
+    Raises CannotConnect when the channel refuses, the account is not Brazil's, or another tenant has it.
     """
     try:
         pair = refresh_tokens(kind, client_id=client_id, client_secret=client_secret, refresh_token=refresh_token)
@@ -43,14 +44,12 @@ def connect(
         raise CannotConnect(f"the token belongs to account {account.user_id} ({account.nickname}), not to {user_id}")
     if account.site_id and account.site_id != SITE:
         raise CannotConnect(f"the account {account.nickname} belongs to site {account.site_id}; only {SITE} is served")
-    connector = Connector(
-        tenant=tenant,
-        kind=kind,
-        name=name or account.nickname or account.user_id,
-        client_id=client_id,
-        user_id=account.user_id,
-        access_token_expires_at=timezone.now() + timedelta(seconds=pair.expires_in_seconds),
+    connector = Connector.objects.filter(tenant=tenant, kind=kind, user_id=account.user_id).first() or Connector(
+        tenant=tenant, kind=kind, user_id=account.user_id, name=name or account.nickname or account.user_id
     )
+    connector.client_id = client_id
+    connector.status, connector.status_reason = Connector.Status.ACTIVE, ""
+    connector.access_token_expires_at = timezone.now() + timedelta(seconds=pair.expires_in_seconds)
     try:
         with transaction.atomic():
             connector.save()
@@ -61,7 +60,10 @@ def connect(
                 access_token=pair.access_token,
             )
     except IntegrityError:
-        raise CannotConnect(f"the account {account.nickname} ({account.user_id}) is connected already") from None
+        raise CannotConnect(
+            f"the account {account.nickname} ({account.user_id}) is connected to another tenant already; "
+            "authorise it anew there if its calls fail from now on"
+        ) from None
     return connector
 
 

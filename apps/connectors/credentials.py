@@ -38,9 +38,11 @@ def reveal(connector: Connector, field: str) -> str:
 
 
 def reseal_all(connector: Connector) -> None:
-    """Seal every secret of the connector with the newest key."""
-    fields = [field for field in SECRET_FIELDS if getattr(connector, f"{field}_enc")]
-    store(connector, **{field: reveal(connector, field) for field in fields})
+    """Seal every secret of the connector with the newest key. Raises SealBroken when one cannot be opened."""
+    with transaction.atomic():
+        locked = Connector.objects.select_for_update(no_key=True).get(pk=connector.pk)  # a refresh may be under way
+        fields = [field for field in SECRET_FIELDS if getattr(locked, f"{field}_enc")]
+        store(locked, **{field: reveal(locked, field) for field in fields})
 
 
 class ConnectorTokens:
@@ -52,26 +54,35 @@ class ConnectorTokens:
     def access_token(self) -> str:
         """Return the cached access token, or refresh when it is missing or about to end. Raises ChannelError."""
         connector = Connector.objects.get(pk=self.connector_id)
+        current = self._open(connector, "access_token")
         expires_at = connector.access_token_expires_at
         if expires_at and expires_at > timezone.now() + timedelta(seconds=EXPIRY_MARGIN_SECONDS):
-            return reveal(connector, "access_token")
-        return self._refresh(rejected=reveal(connector, "access_token"))
+            return current
+        return self._refresh(rejected=current)
 
     def refreshed(self, rejected: str) -> str:
         """Return another token after the channel refused `rejected`. Raises ChannelError(account=True) if none."""
         return self._refresh(rejected=rejected)
 
+    def _open(self, connector: Connector, field: str) -> str:
+        """Return a secret; one that cannot be opened is the account's trouble, and only the account's."""
+        try:
+            return reveal(connector, field)
+        except crypto.SealBroken as broken:
+            raise ChannelError(str(broken), code="credentials_unreadable", permanent=True, account=True) from None
+
     def _refresh(self, rejected: str) -> str:
         """Exchange the refresh token, alone: whoever waited for the lock finds the new token and uses that.
 
         The call to the channel happens inside this one transaction, against law 7: the lock must cover it, because a
-        second refresh with the same token would end the grant. It holds one row that nothing else waits for, for at
-        most the 5 s of a call.
+        second refresh with the same token would end the grant. It holds one row for at most the 5 s of a call; ADR 0004
+        says what that costs.
         """
         try:
             with transaction.atomic(durable=True):
-                connector = Connector.objects.select_for_update().get(pk=self.connector_id)
-                current = reveal(connector, "access_token")
+                # NO KEY: the foreign keys of events that arrive meanwhile must not wait for the channel's answer
+                connector = Connector.objects.select_for_update(no_key=True).get(pk=self.connector_id)
+                current = self._open(connector, "access_token")
                 if current and not hmac.compare_digest(current, rejected) and _is_fresh(connector):
                     return current
                 if connector.status == Connector.Status.REAUTHORIZE:
@@ -86,8 +97,8 @@ class ConnectorTokens:
         pair = refresh_tokens(
             connector.kind,
             client_id=connector.client_id,
-            client_secret=reveal(connector, "client_secret"),
-            refresh_token=reveal(connector, "refresh_token"),
+            client_secret=self._open(connector, "client_secret"),
+            refresh_token=self._open(connector, "refresh_token"),
         )
         connector.access_token_expires_at = timezone.now() + timedelta(seconds=pair.expires_in_seconds)
         connector.save(update_fields=["access_token_expires_at"])

@@ -40,10 +40,17 @@ def import_listings(
     report = ImportReport()
     channel = open_channel(connector.kind, credentials.ConnectorTokens(connector.pk))
     for chunk in _chunks(channel.listings()):
-        _keep(connector, chunk, report, create_products=create_products)
+        products = _products_by_sku(connector, chunk, report, create_products=create_products)
+        _keep(connector, chunk, report, products)
         if on_progress:
             on_progress(report)
     return report
+
+
+def import_item(connector: Connector, item_id: str) -> None:
+    """Keep the listings of one item as the channel shows it, unmapped when they are new. Raises ChannelError."""
+    channel = open_channel(connector.kind, credentials.ConnectorTokens(connector.pk))
+    _keep(connector, channel.listing(item_id), ImportReport(), {})
 
 
 def _chunks(rows: Iterable[ListingSnapshot]) -> Iterator[list[ListingSnapshot]]:
@@ -52,8 +59,8 @@ def _chunks(rows: Iterable[ListingSnapshot]) -> Iterator[list[ListingSnapshot]]:
         yield chunk
 
 
-def _keep(connector: Connector, chunk: list[ListingSnapshot], report: ImportReport, *, create_products: bool) -> None:
-    products = _products_by_sku(connector, chunk, report, create_products=create_products)
+def _keep(connector: Connector, chunk: list[ListingSnapshot], report: ImportReport, products: dict[str, int]) -> None:
+    """Write the chunk's listings; one that no person mapped yet gets the product of its SKU from `products`."""
     known = {
         (listing.item_id, listing.variation_id): listing
         for listing in Listing.objects.filter(connector=connector, item_id__in={row.item_id for row in chunk})
@@ -62,24 +69,32 @@ def _keep(connector: Connector, chunk: list[ListingSnapshot], report: ImportRepo
     changed: list[Listing] = []
     for row in chunk:
         listing = known.get((row.item_id, row.variation_id))
-        is_new = listing is None
         if listing is None:
             listing = Listing(
                 tenant_id=connector.tenant_id,
                 connector=connector,
+                product_id=products.get(row.seller_sku),
                 item_id=row.item_id,
                 variation_id=row.variation_id,
             )
+            fresh.append(listing)
+        else:
+            changed.append(listing)
+            _map_if_unmapped(listing, products.get(row.seller_sku))
         _describe(listing, row)
-        if listing.product_id is None:
-            listing.product_id = products.get(row.seller_sku)
-        (fresh if is_new else changed).append(listing)
         report.mapped += listing.product_id is not None
         report.unmapped += listing.product_id is None
     report.read += len(chunk)
     # two imports at once: the second one's new rows are the first one's, already there
     report.new += len(Listing.objects.bulk_create(fresh, ignore_conflicts=True))
-    Listing.objects.bulk_update(changed, [*DESCRIBED, "product"])
+    Listing.objects.bulk_update(changed, DESCRIBED)
+
+
+def _map_if_unmapped(listing: Listing, product_id: int | None) -> None:
+    """Map the listing unless a person did so meanwhile: theirs is never written over."""
+    if listing.product_id is None and product_id is not None:
+        Listing.objects.filter(pk=listing.pk, product__isnull=True).update(product_id=product_id)
+        listing.product_id = product_id
 
 
 DESCRIBED = [
@@ -99,8 +114,8 @@ def _describe(listing: Listing, row: ListingSnapshot) -> None:
         "user_product_id": row.user_product_id,
         "seller_sku": row.seller_sku[:100],
         "title": row.title[:300],
-        "channel_status": row.status,
-        "logistic_type": row.logistic_type,
+        "channel_status": row.status[:32],
+        "logistic_type": row.logistic_type[:32],
         "accepted_quantity": row.quantity,
         "accepted_at": timezone.now(),
         "updated_at": timezone.now(),

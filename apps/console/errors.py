@@ -29,6 +29,11 @@ ADVICE: dict[str, Advice] = {
     "connection_failed": Advice(_("The channel could not be reached."), WAIT),
     "server_error": Advice(_("The channel had a failure of its own."), WAIT),
     "rate_limited": Advice(_("The channel asked for fewer calls per minute."), WAIT),
+    "credentials_unreadable": Advice(
+        _("The stored credentials cannot be opened with the keys the hub has."),
+        _("Put the missing key back into FIELD_ENCRYPTION_KEYS, or connect the account again."),
+    ),
+    "shipment_not_found": Advice(_("The channel does not know the order's shipment (yet)."), WAIT),
     "conflict": Advice(_("The channel was changing this listing at the same moment."), WAIT),
     "unreadable_answer": Advice(
         _("The channel answered something that cannot be read."),

@@ -14,28 +14,35 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 import structlog
-from django.db import DatabaseError, connection, transaction
+from django.db import InterfaceError, OperationalError, connection, transaction
 from django.utils import timezone
 
 from apps.connectors import credentials
 from apps.connectors.channel import ChannelError, Notice, OrderSnapshot, Poison, open_channel, read_notice
+from apps.connectors.importing import import_item
 from apps.connectors.models import Connector, Listing
 from apps.events.models import IntegrationEvent
-from apps.orders import intake
+from apps.orders import intake, rules
 from apps.orders.intake import MappingNeeded, Outcome
 
 log = structlog.get_logger(__name__)
 
 Status = IntegrationEvent.Status
 
-LEASE_SECONDS = 30
-"""Longer than the longest road: a read (5 s), a token refresh (5 s) and the read again (5 s)."""
+LEASE_SECONDS = 45
+"""Longer than the longest road: order, token refresh, order again, and the listings of an order that is not mapped."""
 
 RETRY_PAUSES = (timedelta(seconds=30), timedelta(minutes=2), timedelta(minutes=10))
 """Pauses after a failure that may pass (requirement 001, Backoff); after the last a person is asked."""
 
-CLAIMS_MAX = 8
-"""An event that was claimed this often and never settled kills its workers: it is set aside for a person."""
+SLOW_PAUSE = timedelta(minutes=30)
+"""From then on: shown as an error, and still tried, because what failed may pass."""
+
+SLOW_TRIES = 48
+"""A day of slow tries; then only a person can tell what the resource is."""
+
+INTERRUPTIONS_MAX = 5
+"""An event whose lease nobody ended so often in a row kills its workers: it is set aside for a person."""
 
 COLLAPSE_MAX = 500
 """Deliveries about one resource that one read settles at once."""
@@ -117,34 +124,32 @@ def _quarantine(event: IntegrationEvent, code: str, reason: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """The right to work on some events about one resource. An event's `attempts` tell a late worker from a live one."""
+    """The right to work on some events about one resource. `lease_id` tells a late worker from a live one."""
 
+    lease_id: uuid.UUID
     connector_id: int
     resource_kind: str
     external_id: str
     trace_id: uuid.UUID
-    attempts: dict[int, int]  # event id -> its attempts as of this claim; the first is the oldest
-
-    @property
-    def tries(self) -> int:
-        """How often the most tried of these events was claimed."""
-        return max(self.attempts.values())
+    interruptions: int  # leases in a row that nobody ended, before this one
+    attempts: dict[int, int]  # event id -> how often it was claimed; the first is the oldest
 
 
 CLAIM = """
 WITH head AS (
-    SELECT e.connector_id, e.resource_kind, e.external_id
+    SELECT e.connector_id, e.resource_kind, e.external_id, gen_random_uuid() AS lease_id
       FROM integracao_evento e JOIN integracao_conector c ON c.id = e.connector_id AND c.status = 'ATIVO'
      WHERE e.next_attempt_at <= now()
      ORDER BY e.next_attempt_at, e.id LIMIT 1 FOR UPDATE OF e SKIP LOCKED
 ), due AS (
-    SELECT e.id FROM integracao_evento e JOIN head USING (connector_id, resource_kind, external_id)
+    SELECT e.id, head.lease_id FROM integracao_evento e JOIN head USING (connector_id, resource_kind, external_id)
      WHERE e.next_attempt_at <= now() ORDER BY e.id LIMIT %s FOR UPDATE OF e SKIP LOCKED
 )
 UPDATE integracao_evento e
-   SET next_attempt_at = now() + make_interval(secs => %s), attempts = e.attempts + 1
+   SET lease_id = due.lease_id, next_attempt_at = now() + make_interval(secs => %s), attempts = e.attempts + 1,
+       interruptions = CASE WHEN e.lease_id IS NULL THEN 0 ELSE e.interruptions + 1 END
   FROM due WHERE e.id = due.id
-RETURNING e.id, e.attempts, e.connector_id, e.resource_kind, e.external_id, e.trace_id
+RETURNING e.id, e.attempts, e.interruptions, e.lease_id, e.connector_id, e.resource_kind, e.external_id, e.trace_id
 """
 
 
@@ -155,35 +160,41 @@ def claim_due() -> Claim | None:
         rows = sorted(cursor.fetchall())
     if not rows:
         return None
-    _, _, connector_id, resource_kind, external_id, trace_id = rows[0]
-    return Claim(connector_id, resource_kind, external_id, trace_id, {row[0]: row[1] for row in rows})
+    lease_id, connector_id, resource_kind, external_id, trace_id = rows[0][3:]
+    return Claim(
+        lease_id=lease_id,
+        connector_id=connector_id,
+        resource_kind=resource_kind,
+        external_id=external_id,
+        trace_id=trace_id,
+        interruptions=max(row[2] for row in rows),
+        attempts={row[0]: row[1] for row in rows},
+    )
 
 
 def process_next() -> bool:
     """Take the next due resource through the road. Returns False when nothing is due.
 
     Never raises for what one event holds or for a channel's failure: the event is settled with a reason instead, so one
-    bad event cannot hold up the others. Raises DatabaseError when the database itself is away.
+    bad event cannot hold up the others. Raises OperationalError or InterfaceError when the database itself is away.
     """
     claim = claim_due()
     if claim is None:
         return False
     with structlog.contextvars.bound_contextvars(trace_id=str(claim.trace_id), event_id=min(claim.attempts)):
-        if claim.tries > CLAIMS_MAX:
-            _settle_failure(claim, "worker_died", "every worker that took this event died of it", may_pass=False)
+        if claim.interruptions >= INTERRUPTIONS_MAX:
+            _set_aside(claim, "worker_died", "every worker that took this event died of it")
             return True
         try:
             _process(claim)
         except ChannelError as refusal:
-            _settle_failure(claim, refusal.code, str(refusal), may_pass=not refusal.permanent or refusal.account)
-            if refusal.account:
-                credentials.stop(claim.connector_id, refusal)
-        except DatabaseError:
+            _settle_refusal(claim, refusal)
+        except (OperationalError, InterfaceError):  # the database is away: the lease ends by itself
             log.exception("event_interrupted")
             raise
         except Exception as defect:  # a defect of ours: keep the event, show it, go on with the others
             log.exception("event_failed")
-            _settle_failure(claim, "internal_error", f"{type(defect).__name__}; see the log", may_pass=True)
+            _try_again(claim, "internal_error", f"{type(defect).__name__}; see the log", timedelta())
     return True
 
 
@@ -195,19 +206,22 @@ def _process(claim: Claim) -> None:
         raise ChannelError(
             "the order is another seller's; this account is its buyer", code="foreign_order", permanent=True
         )
+    is_over = snapshot.status in rules.ENDED and snapshot.shipment_id != ""
+    goods_left = is_over and channel.has_left(snapshot.shipment_id)
     try:
-        outcome = _take_in(claim, connector, snapshot)
+        outcome = _take_in(claim, connector, snapshot, goods_left=goods_left)
     except MappingNeeded as unmapped:
+        _meet(connector, unmapped)
         _park(claim, connector, unmapped)
         return
     log.info("order_read", connector_id=connector.pk, order=snapshot.external_id, outcome=outcome.value)
 
 
-def _take_in(claim: Claim, connector: Connector, snapshot: OrderSnapshot) -> Outcome:
+def _take_in(claim: Claim, connector: Connector, snapshot: OrderSnapshot, *, goods_left: bool) -> Outcome:
     """Effect key, order, stock and the events' end, all in one transaction (T2)."""
     with transaction.atomic():
         if _claim_effect(effect_key(connector, snapshot)):
-            outcome = intake.take_in(connector, snapshot, trace_id=claim.trace_id)
+            outcome = intake.take_in(connector, snapshot, trace_id=claim.trace_id, goods_left=goods_left)
         else:
             outcome = Outcome.UNCHANGED
         news = Status.DUPLICATE if outcome in {Outcome.UNCHANGED, Outcome.OUTDATED} else Status.PROCESSED
@@ -229,6 +243,20 @@ def _claim_effect(key: str) -> bool:
     with connection.cursor() as cursor:
         cursor.execute("INSERT INTO idempotencia (chave, created_at) VALUES (%s, now()) ON CONFLICT DO NOTHING", [key])
         return bool(cursor.rowcount)
+
+
+def _meet(connector: Connector, unmapped: MappingNeeded) -> None:
+    """Read the listings the hub does not know yet, so that a person sees what they map, and whose stock they sell.
+
+    Not matched by SKU: a sale is waiting on this decision. A listing that cannot be read is kept by its id alone.
+    """
+    known = set(connector.listings.filter(item_id__in=unmapped.item_ids).values_list("item_id", flat=True))
+    for item_id in unmapped.item_ids - known:
+        try:
+            import_item(connector, item_id)
+        except ChannelError as refusal:
+            if not refusal.permanent or refusal.account:
+                raise
 
 
 def _park(claim: Claim, connector: Connector, unmapped: MappingNeeded) -> None:
@@ -274,28 +302,47 @@ def wake_mapped() -> int:
         return int(cursor.rowcount)
 
 
-def _settle_failure(claim: Claim, code: str, reason: str, *, may_pass: bool) -> None:
-    """Try again after a pause, or ask a person when tries are used up or trying again cannot help."""
-    if may_pass and claim.tries <= len(RETRY_PAUSES):
-        pause = RETRY_PAUSES[claim.tries - 1]
+def _settle_refusal(claim: Claim, refusal: ChannelError) -> None:
+    """Write down why the channel refused, and what follows from it."""
+    if refusal.account:
+        credentials.stop(claim.connector_id, refusal)
+    if refusal.permanent and not refusal.account:
+        _set_aside(claim, refusal.code, str(refusal))
+    else:
+        _try_again(claim, refusal.code, str(refusal), timedelta(seconds=refusal.retry_after_seconds or 0))
+
+
+def _try_again(claim: Claim, code: str, reason: str, at_least: timedelta) -> None:
+    """Try each event again after its own number of tries; after the last pause a person sees it, and it goes on slowly.
+
+    It goes on for a day: an order whose channel was down for an hour must arrive all the same.
+    """
+    log.warning("event_not_processed", code=code)
+    for event_id, tries in claim.attempts.items():
+        if tries > len(RETRY_PAUSES) + SLOW_TRIES:
+            _settle(claim, [event_id], status=Status.ERROR, error_code=code, error_msg=reason[:500])
+            continue
+        is_hopeful = tries <= len(RETRY_PAUSES)
+        pause = RETRY_PAUSES[tries - 1] if is_hopeful else SLOW_PAUSE
         _settle(
             claim,
-            list(claim.attempts),
-            status=Status.RETRY,
+            [event_id],
+            status=Status.RETRY if is_hopeful else Status.ERROR,
             error_code=code,
             error_msg=reason[:500],
-            next_attempt_at=timezone.now() + pause,
+            next_attempt_at=timezone.now() + max(pause, at_least),
         )
-    else:
-        _settle(claim, list(claim.attempts), status=Status.ERROR, error_code=code, error_msg=reason[:500])
-    log.warning("event_not_processed", code=code, tries=claim.tries)
+
+
+def _set_aside(claim: Claim, code: str, reason: str) -> None:
+    """Trying again cannot help: a person must look."""
+    log.warning("event_set_aside", code=code)
+    _settle(claim, list(claim.attempts), status=Status.ERROR, error_code=code, error_msg=reason[:500])
 
 
 def _settle(claim: Claim, event_ids: list[int], **values: object) -> None:
     """End the claim on some of its events. One that was claimed again meanwhile is left to its new owner."""
     values = {"error_code": "", "error_msg": "", "next_attempt_at": None, "waiting_for": [], **values}
-    for attempts in {claim.attempts[event_id] for event_id in event_ids}:
-        same = [event_id for event_id in event_ids if claim.attempts[event_id] == attempts]
-        IntegrationEvent.objects.filter(pk__in=same, attempts=attempts).update(
-            processed_at=None if values["next_attempt_at"] else timezone.now(), **values
-        )
+    IntegrationEvent.objects.filter(pk__in=event_ids, lease_id=claim.lease_id).update(
+        lease_id=None, processed_at=None if values["next_attempt_at"] else timezone.now(), **values
+    )

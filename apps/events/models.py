@@ -47,6 +47,8 @@ class IntegrationEvent(models.Model):
     error_msg = models.CharField(_("error"), max_length=500, blank=True)
     waiting_for = ArrayField(models.CharField(max_length=140), default=list, blank=True)  # listings to be mapped
     attempts = models.PositiveIntegerField(_("tries"), default=0)  # counted when claimed, before the work
+    lease_id = models.UUIDField(null=True)  # whoever works on it now; a late worker's id is no longer this one
+    interruptions = models.PositiveSmallIntegerField(default=0)  # leases in a row that nobody ended
     next_attempt_at = models.DateTimeField(_("next try"), null=True)
     reprocess_count = models.PositiveIntegerField(_("reprocessed"), default=0)
     trace_id = models.UUIDField(_("trace id"), default=uuid.uuid4)

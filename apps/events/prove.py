@@ -9,16 +9,17 @@ RULES = {
          WHERE e.next_attempt_at < now() - interval '10 minutes'""",
     "an event that is not finished has a next try, and a finished one has none": """
         SELECT id, status, next_attempt_at FROM integracao_evento
-         WHERE (status IN ('RECEBIDO', 'NOVA_TENTATIVA')) <> (next_attempt_at IS NOT NULL)""",
-    "a received order holds its units, a cancelled one holds none": """
+         WHERE (status IN ('RECEBIDO', 'NOVA_TENTATIVA')) <> (next_attempt_at IS NOT NULL) AND status <> 'ERRO'""",
+    "a received order holds its units, a cancelled one promises none": """
         SELECT o.id, o.tenant_id, o.external_id, o.status, sold.units, coalesce(held.units, 0) AS held_units
           FROM pedido o
-          JOIN LATERAL (SELECT coalesce(sum(i.quantity) FILTER (WHERE l.logistic_type <> 'fulfillment'), 0) AS units
-                          FROM pedido_item i JOIN integracao_anuncio l ON l.id = i.listing_id
-                         WHERE i.order_id = o.id) sold ON true
+          JOIN LATERAL (SELECT coalesce(sum(i.quantity) FILTER (WHERE i.is_own_stock), 0) AS units
+                          FROM pedido_item i WHERE i.order_id = o.id) sold ON true
           LEFT JOIN LATERAL (SELECT sum(r.quantity) AS units FROM inventory_reservations r
                               WHERE r.tenant_id = o.tenant_id AND r.reference_type = 'order'
-                                AND r.reference_id = o.id::text AND r.status IN ('PENDING', 'CONFIRMED')) held ON true
+                                AND r.reference_id = o.id::text
+                                AND (r.status = 'PENDING' OR (r.status = 'CONFIRMED' AND o.status <> 'CANCELADO'))
+                            ) held ON true
          WHERE coalesce(held.units, 0) <> CASE o.status WHEN 'CANCELADO' THEN 0 ELSE sold.units END""",
 }
 

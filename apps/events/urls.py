@@ -3,5 +3,5 @@ from django.urls import path
 from apps.events import views
 
 urlpatterns = [
-    path("ml/notificacoes/<str:token>", views.ml_notification, name="ml-notification"),
+    path("ml/notificacoes/<slug:token>", views.ml_notification, name="ml-notification"),
 ]

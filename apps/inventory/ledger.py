@@ -20,15 +20,18 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, TypeVar
 
-from django.db import IntegrityError, connection, transaction
+from django.db import DataError, IntegrityError, connection, transaction
 
 from apps.inventory.models import Balance, Location, Movement, Reservation
 from apps.tenants.models import Tenant
 
 T = TypeVar("T")
 
-QUANTITY_MAX = 2_000_000_000
-"""No single movement is larger: the sum of two still fits PostgreSQL's integer, so no balance overflows at once."""
+QUANTITY_MAX = 1_000_000_000
+"""No single movement is larger; a balance that would pass PostgreSQL's integer is refused by the database."""
+
+COUNTING_KINDS = frozenset({Movement.Kind.RECEIPT, Movement.Kind.ADJUSTMENT})
+"""After one of these the number on hand is known; a sale alone says nothing about what is left."""
 
 
 class LedgerError(Exception):
@@ -422,6 +425,7 @@ WITH moved AS (
            oversold_since = CASE
                WHEN quantity_on_hand + %(on_hand_delta)s < quantity_reserved + %(reserved_delta)s
                THEN COALESCE(oversold_since, now()) END,
+           counted_at = CASE WHEN %(is_counting)s THEN COALESCE(counted_at, now()) ELSE counted_at END,
            last_updated = now()
      WHERE tenant_id = %(tenant_id)s AND product_id = %(product_id)s AND location_id = %(location_id)s
     RETURNING tenant_id, product_id, location_id, quantity_on_hand, quantity_reserved, version
@@ -451,22 +455,27 @@ def _move(
     reservation_id: uuid.UUID | str | None = None,
     unit_cost: Decimal | None = None,
 ) -> Posted:
-    """Change one balance and write its movement, in one statement. The balance row exists."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            MOVE,
-            {
-                "tenant_id": tenant.pk,
-                "product_id": product_id,
-                "location_id": location_id,
-                "kind": kind.value,
-                "transaction_type": Movement.TRANSACTION_TYPES[kind],
-                "on_hand_delta": on_hand_delta,
-                "reserved_delta": reserved_delta,
-                "reservation_id": reservation_id,
-                "unit_cost": unit_cost,
-                **asdict(cause),
-            },
-        )
-        movement_id, on_hand, reserved, version = cursor.fetchone()
+    """Change one balance and write its movement, in one statement. The balance row exists.
+
+    Raises InvalidQuantity when the balance would be larger than the database can hold.
+    """
+    values = {
+        "tenant_id": tenant.pk,
+        "product_id": product_id,
+        "location_id": location_id,
+        "kind": kind.value,
+        "transaction_type": Movement.TRANSACTION_TYPES[kind],
+        "is_counting": kind in COUNTING_KINDS,
+        "on_hand_delta": on_hand_delta,
+        "reserved_delta": reserved_delta,
+        "reservation_id": reservation_id,
+        "unit_cost": unit_cost,
+        **asdict(cause),
+    }
+    try:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(MOVE, values)
+            movement_id, on_hand, reserved, version = cursor.fetchone()
+    except DataError as overflow:
+        raise InvalidQuantity(f"the movement does not fit ({overflow}); nothing was changed") from None
     return Posted(movement_id, kind.value, product_id, location_id, on_hand, reserved, version)

@@ -94,6 +94,9 @@ class Balance(models.Model):
     )
     version = models.BigIntegerField(_("version"), default=0)
     oversold_since = models.DateTimeField(_("oversold since"), null=True)
+    # Since when the number on hand is known: the first receipt or correction. Before that a sale may already have been
+    # booked here, and saying "zero" to a channel would be a guess.
+    counted_at = models.DateTimeField(_("counted since"), null=True)
     last_updated = models.DateTimeField(_("last updated"), db_default=Now())
 
     TENANT_PATH: ClassVar[str] = "tenant"

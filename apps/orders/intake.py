@@ -37,6 +37,7 @@ class MappingNeeded(Exception):
     def __init__(self, lines: list[OrderLine]) -> None:
         super().__init__(", ".join(listing_key(line.item_id, line.variation_id) for line in lines))
         self.lines = lines
+        self.item_ids = {line.item_id for line in lines}
 
 
 def listing_key(item_id: str, variation_id: str) -> str:
@@ -44,8 +45,10 @@ def listing_key(item_id: str, variation_id: str) -> str:
     return f"{item_id}/{variation_id}" if variation_id else item_id
 
 
-def take_in(connector: Connector, snapshot: OrderSnapshot, *, trace_id: uuid.UUID) -> Outcome:
+def take_in(connector: Connector, snapshot: OrderSnapshot, *, trace_id: uuid.UUID, goods_left: bool = False) -> Outcome:
     """Write what the channel says about an order, and move stock accordingly. Returns what that changed.
+
+    goods_left: the order's goods were shipped already; asked of the channel only when the order ended.
 
     Raises MappingNeeded when an item is not mapped to a product. A shortage is not an error: the sale was made, so the
     units are promised and the balance opens an oversell.
@@ -64,12 +67,13 @@ def take_in(connector: Connector, snapshot: OrderSnapshot, *, trace_id: uuid.UUI
             is_known=order is not None,
             is_cancelled=order is not None and order.status == Order.Status.CANCELLED,
             channel_status=snapshot.status,
+            goods_left=goods_left,
         )
         if order is None:
-            return _create(connector, snapshot, trace_id) if effect is rules.Effect.RESERVE else Outcome.NOT_A_SALE
-        if effect is rules.Effect.RELEASE:
+            return _first_seen(connector, snapshot, effect, trace_id)
+        if effect in {rules.Effect.RELEASE, rules.Effect.CONFIRM}:
             order.status = Order.Status.CANCELLED
-            _release(order, trace_id)
+            _end(order, effect, trace_id)
         _describe(order, snapshot)
         order.save()
         return Outcome.UPDATED
@@ -80,17 +84,35 @@ def _is_older(snapshot: OrderSnapshot, order: Order) -> bool:
     return known is not None and read is not None and read < known
 
 
-def _create(connector: Connector, snapshot: OrderSnapshot, trace_id: uuid.UUID) -> Outcome:
-    sold = _mapped(connector, snapshot.lines)
+def _first_seen(connector: Connector, snapshot: OrderSnapshot, effect: rules.Effect, trace_id: uuid.UUID) -> Outcome:
+    """Take in an order the hub did not know: a sale, an end without a beginning, or nothing yet.
+
+    An ended order is kept too, without units: a slower worker may hold an older reading that says "paid", and must find
+    something newer here.
+    """
+    if effect is rules.Effect.RESERVE:
+        return _create(connector, snapshot, trace_id)
+    if snapshot.status in rules.ENDED:
+        _new_order(connector, snapshot, Order.Status.CANCELLED)
+    return Outcome.NOT_A_SALE
+
+
+def _new_order(connector: Connector, snapshot: OrderSnapshot, status: Order.Status) -> Order:
     order = Order(
         tenant=connector.tenant,
         connector=connector,
         channel=connector.kind,
         external_id=snapshot.external_id,
-        status=Order.Status.RECEIVED,
+        status=status,
     )
     _describe(order, snapshot)
     order.save()
+    return order
+
+
+def _create(connector: Connector, snapshot: OrderSnapshot, trace_id: uuid.UUID) -> Outcome:
+    sold = _mapped(connector, snapshot.lines)
+    order = _new_order(connector, snapshot, Order.Status.RECEIVED)
     OrderItem.objects.bulk_create(
         OrderItem(
             order=order,
@@ -100,6 +122,7 @@ def _create(connector: Connector, snapshot: OrderSnapshot, trace_id: uuid.UUID) 
             title=line.title[:300],
             quantity=line.quantity,
             unit_price=line.unit_price,
+            is_own_stock=listing.is_writable,
         )
         for line, listing, product_id in sold
     )
@@ -108,11 +131,11 @@ def _create(connector: Connector, snapshot: OrderSnapshot, trace_id: uuid.UUID) 
 
 
 def _describe(order: Order, snapshot: OrderSnapshot) -> None:
-    order.channel_status = snapshot.status
+    order.channel_status = snapshot.status[:64]
     order.pack_id = snapshot.pack_id
     order.shipment_id = snapshot.shipment_id
     order.total_amount = snapshot.total_amount
-    order.currency = snapshot.currency
+    order.currency = snapshot.currency[:3]
     order.ordered_at = snapshot.created_at
     order.channel_updated_at = snapshot.updated_at
     order.content_hash = snapshot.content_hash()
@@ -160,8 +183,10 @@ def _reserve(order: Order, sold: list[Sold], trace_id: uuid.UUID) -> None:
     )
 
 
-def _release(order: Order, trace_id: uuid.UUID) -> None:
-    """Take back what is still promised for the order, in the ledger's lock order."""
+def _end(order: Order, effect: rules.Effect, trace_id: uuid.UUID) -> None:
+    """End what is still promised for the order, in the ledger's lock order: take it back, or let the goods be gone."""
+    end = ledger.release if effect is rules.Effect.RELEASE else ledger.confirm
+    reason = "cancellation" if effect is rules.Effect.RELEASE else "cancelled after shipment"
     open_reservations = Reservation.objects.filter(
         tenant=order.tenant,
         reference_type=REFERENCE_TYPE,
@@ -169,11 +194,11 @@ def _release(order: Order, trace_id: uuid.UUID) -> None:
         status=Reservation.Status.PENDING,
     ).order_by("product_id", "location_id")
     for reservation in open_reservations:
-        ledger.release(
+        end(
             order.tenant,
             reservation.pk,
-            key=f"reservation:{reservation.pk}:release",
-            cause=_cause(order, "cancellation", trace_id),
+            key=f"reservation:{reservation.pk}:{effect.value}",
+            cause=_cause(order, reason, trace_id),
         )
 
 

@@ -65,6 +65,8 @@ class OrderItem(models.Model):
     title = models.CharField(_("title"), max_length=300, blank=True)
     quantity = models.PositiveIntegerField(_("quantity"))
     unit_price = models.DecimalField(_("unit price"), max_digits=15, decimal_places=2, null=True)
+    # Decided when the order came in: the channel's own warehouse (Full) may take a listing over later.
+    is_own_stock = models.BooleanField(_("from own stock"))
 
     TENANT_PATH: ClassVar[str] = "order__tenant"
 

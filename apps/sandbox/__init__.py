@@ -4,6 +4,7 @@ It stands apart from the hub: it imports none of its rooms, needs none of its se
 
 What is where::
 
+    __main__.py       the process: arguments, ready file, the signal that ends it
     server.py         Sandbox: the listening server; a call's way through faults, token, quota, handler, journal
     call.py           Call, Answer, Refusal: what a handler receives and gives back; the error envelopes
     state.py          every document, their indexes, one lock, one SQLite file when data must survive

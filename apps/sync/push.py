@@ -10,7 +10,7 @@ import uuid
 from datetime import timedelta
 
 import structlog
-from django.db import transaction
+from django.db import InterfaceError, OperationalError, transaction
 from django.utils import timezone
 
 from apps.connectors import credentials
@@ -21,36 +21,60 @@ from apps.sync.models import SyncLog
 
 log = structlog.get_logger(__name__)
 
-FAST_TRIES = 3
-"""Tries with growing pauses before the listing is shown as an error (requirement 000, AC5)."""
+ERROR_AFTER_TRIES = 3
+"""Failed tries after which the listing is shown as an error (requirement 000, AC5). It is tried on all the same."""
 
 FIRST_PAUSE_SECONDS = 2.0
-SLOW_PAUSE = timedelta(minutes=10)
-"""After the fast tries: the channel may be down for hours, and a listing must come right without a person."""
+LONGEST_PAUSE_SECONDS = 600.0
+"""Pauses double from the first to this one: a hiccup costs seconds, a channel that is down is not hammered."""
 
 PERMANENT_PAUSE = timedelta(hours=6)
 """A closed or channel-kept listing: asking again helps only after somebody changed something there."""
 
 
+CALLS_MAX_SECONDS = 25.0
+"""What the calls of one push may take together; a claim with less time left is given up before it calls."""
+
+
 def push_next() -> bool:
-    """Tell the next due listing its number. Returns False when nothing is due. Never raises for a channel's failure."""
+    """Tell the next due listing its number. Returns False when nothing is due.
+
+    Raises only when the database is away: any other failure is settled on the listing, so that one listing or one
+    account cannot hold up the others.
+    """
+    claimed_at = time.monotonic()
     claim = queue.claim_due()
     if claim is None:
         return False
     with structlog.contextvars.bound_contextvars(trace_id=str(claim.trace_id or uuid.uuid4())):
-        _push(claim)
+        try:
+            _push(claim, claimed_at)
+        except (OperationalError, InterfaceError):
+            raise  # the lease ends by itself and the listing is told again
+        except Exception:  # a defect of ours: show it on the listing, go on with the others
+            log.exception("stock_push_broke", listing_id=claim.listing_id)
+            pause = _pause(claim.attempt)
+            _settle(
+                claim,
+                sync_state=Listing.SyncState.ERROR,
+                due_at=timezone.now() + pause,
+                last_error_code="internal_error",
+                last_error="the hub failed to tell this number; the log says why",
+            )
     return True
 
 
-def _push(claim: queue.Claim) -> None:
+def _push(claim: queue.Claim, claimed_at: float) -> None:
     if claim.was_interrupted:
         close_interrupted(claim.listing_id)
     listing = Listing.objects.select_related("connector").get(pk=claim.listing_id)
     number = queue.target_of(listing.pk)
     if number is None or listing.product_id is None:
-        _settle(claim)
+        _settle(claim, attempts=0)
         return
     entry = _open_log(claim, listing, listing.product_id, number)
+    if time.monotonic() - claimed_at > queue.LEASE_SECONDS - CALLS_MAX_SECONDS:
+        return  # held up for too long: somebody else may be telling this listing a newer number by now
     started = time.monotonic()
     try:
         answer = _send(listing, number)
@@ -70,7 +94,7 @@ def close_interrupted(listing_id: int) -> None:
     SyncLog.objects.filter(listing_id=listing_id, status=SyncLog.Status.PENDING).update(
         status=SyncLog.Status.UNKNOWN,
         error_code="interrupted",
-        error_message="the worker stopped before the answer was written down; the number was sent again",
+        error_message="the worker stopped before the answer was written down; the number is sent again",
         finished_at=timezone.now(),
     )
 
@@ -109,7 +133,7 @@ def _settle_answer(claim: queue.Claim, listing: Listing, entry: SyncLog, answer:
             attempts=0,
             accepted_quantity=shown,
             accepted_at=now,
-            channel_status=answer.listing_status,
+            channel_status=answer.listing_status[:32],
             last_error="",
             last_error_code="",
         )
@@ -157,10 +181,13 @@ def _next_try(attempt: int, refusal: ChannelError) -> tuple[Listing.SyncState, t
         return Listing.SyncState.RETRY, timedelta()
     if refusal.permanent:
         return Listing.SyncState.ERROR, PERMANENT_PAUSE
-    if attempt >= FAST_TRIES:
-        return Listing.SyncState.ERROR, SLOW_PAUSE
-    pause = FIRST_PAUSE_SECONDS * 2 ** (attempt - 1) * random.uniform(0.75, 1.25)  # noqa: S311  jitter, not a secret
-    return Listing.SyncState.RETRY, timedelta(seconds=max(pause, refusal.retry_after_seconds or 0))
+    state = Listing.SyncState.ERROR if attempt >= ERROR_AFTER_TRIES else Listing.SyncState.RETRY
+    return state, max(_pause(attempt), timedelta(seconds=refusal.retry_after_seconds or 0))
+
+
+def _pause(attempt: int) -> timedelta:
+    seconds = min(FIRST_PAUSE_SECONDS * 2 ** min(attempt - 1, 20), LONGEST_PAUSE_SECONDS)
+    return timedelta(seconds=seconds * random.uniform(0.75, 1.25))  # noqa: S311  jitter, not a secret
 
 
 def _close_log(entry: SyncLog, status: SyncLog.Status, took_ms: int, **outcome: object) -> None:
@@ -170,10 +197,18 @@ def _close_log(entry: SyncLog, status: SyncLog.Status, took_ms: int, **outcome: 
 
 
 def _settle(claim: queue.Claim, **values: object) -> None:
-    """End the claim. A worker that lost its lease meanwhile changes nothing: it speaks of the past."""
-    Listing.objects.filter(pk=claim.listing_id, lease_id=claim.lease_id).update(
+    """End the claim. A worker that lost its lease speaks of the past and ends nothing.
+
+    What it sent may have arrived after a newer number, though: so what the channel shows is no longer known, and the
+    listing is told again.
+    """
+    same = Listing.objects.filter(pk=claim.listing_id)
+    ended = same.filter(lease_id=claim.lease_id).update(
         lease_id=None, lease_expires_at=None, updated_at=timezone.now(), **values
     )
+    if not ended:
+        same.filter(product__isnull=False).update(accepted_quantity=None, due_at=timezone.now())
+        log.warning("stock_push_came_late", listing_id=claim.listing_id)
 
 
 def _elapsed_ms(started: float) -> int:

@@ -59,16 +59,17 @@ SELECT l.id, l.accepted_quantity, c.margin_percent, stock.pool
   FROM integracao_anuncio l
   JOIN integracao_conector c ON c.id = l.connector_id
   JOIN LATERAL (
-      SELECT sum(greatest(b.quantity_available, 0)) AS pool
+      SELECT sum(greatest(b.quantity_available, 0)) AS pool, bool_or(b.counted_at IS NOT NULL) AS is_known
         FROM inventory_balances b
        WHERE b.tenant_id = l.tenant_id AND b.product_id = l.product_id
          AND (NOT EXISTS (SELECT FROM integracao_conector_locations chosen WHERE chosen.connector_id = c.id)
               OR b.location_id IN (SELECT chosen.location_id FROM integracao_conector_locations chosen
                                     WHERE chosen.connector_id = c.id))
-  ) stock ON stock.pool IS NOT NULL
+  ) stock ON stock.is_known
  WHERE l.logistic_type <> 'fulfillment' AND {condition}
 """
-# No balance, no row: the hub says nothing about a product whose stock it was never told, rather than zero.
+# Nothing received or corrected yet, no row: the hub says nothing about a product whose stock it was never told. A sale
+# alone does not tell it: after an import the first order would otherwise zero the listing.
 
 
 def target_of(listing_id: int) -> int | None:
@@ -114,7 +115,7 @@ WITH due AS (
       FROM integracao_anuncio l JOIN integracao_conector c ON c.id = l.connector_id
      WHERE c.status = 'ATIVO'
        AND ((l.due_at <= now() AND l.lease_expires_at IS NULL) OR l.lease_expires_at <= now())
-     ORDER BY l.due_at NULLS FIRST, l.id
+     ORDER BY coalesce(l.due_at, l.lease_expires_at), l.id
      LIMIT 1
        FOR UPDATE OF l SKIP LOCKED
 )

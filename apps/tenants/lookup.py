@@ -8,7 +8,7 @@ from apps.tenants.models import Tenant
 def tenant_named(name: str) -> Tenant:
     """Return the tenant with this short name or id. Raises CommandError listing the ones there are."""
     tenant = Tenant.objects.filter(slug=name).first()
-    if tenant is None and name.isdigit():
+    if tenant is None and name.isascii() and name.isdigit() and len(name) < 19:
         tenant = Tenant.objects.filter(pk=int(name)).first()
     if tenant is None:
         known = ", ".join(Tenant.objects.order_by("slug").values_list("slug", flat=True)[:20]) or "none yet"

@@ -19,6 +19,23 @@ from scripts.launcher.console import LauncherError
 EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  addresses to listen on, and to reach them by
 YES, NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
+SETTING_NAMES = (
+    "SALDO_ENV",
+    "SALDO_DEMO",
+    "SALDO_PUBLIC_URL",
+    "PORT",
+    "SECRET_KEY",
+    "FIELD_ENCRYPTION_KEYS",
+    "DEBUG",
+    "ALLOWED_HOSTS",
+    "CSRF_TRUSTED_ORIGINS",
+    "DATABASE_URL",
+    "REDIS_URL",
+    "CELERY_BROKER_URL",
+    "MERCADOLIVRE_API_URL",
+    "MERCADOLIVRE_AUTH_URL",
+)
+"""What config/settings.py reads from the environment, each name (tests/launcher/test_environment.py compares)."""
 NOT_FOR_CHILDREN = ("PYTHONDONTWRITEBYTECODE", "PYTHONHOME", "PYTHONPATH", "PYTHONSAFEPATH", "VIRTUAL_ENV")
 
 
@@ -153,7 +170,9 @@ def read_variables(path: Path) -> dict[str, str]:
 def saldo_variables(settings: Settings, folder: DataFolder, port: int) -> dict[str, str]:
     """Return the variables that Saldo's processes get over and above the person's own environment.
 
-    What the person has set wins, but for what only the launcher knows: the port it found and where the data is.
+    What the person has set wins, but for what only the launcher knows: the port it found and where the data is. Every
+    name of SETTING_NAMES is among them; an empty value means the default. So whoever has them all, as scripts/manage in
+    another terminal, is in the environment of the running processes whatever else is set there.
     """
     host = EVERYWHERE.get(settings.host, settings.host)
     proposed = {
@@ -174,6 +193,7 @@ def saldo_variables(settings: Settings, folder: DataFolder, port: int) -> dict[s
         # A worker that is told to stop while it starts does not hear it (granian 2.8): Ctrl-C would take 10 s.
         "GRANIAN_WORKERS_KILL_TIMEOUT": "1",
     }
+    proposed = dict.fromkeys(SETTING_NAMES, "") | proposed
     return {name: os.environ.get(name) or value for name, value in proposed.items()} | known
 
 

@@ -39,6 +39,10 @@ POSTGRES_OPTIONS = {
     "log_timezone": "UTC",
     "log_line_prefix": "%m [%p] ",
     "max_wal_size": "512MB",
+    # An error says what was wrong, and no more: psycopg writes the values into the statement, and the detail of a
+    # broken constraint is the whole row, so sealed secrets and customers' orders would land in the log.
+    "log_min_error_statement": "panic",
+    "log_error_verbosity": "terse",
 }
 THROWAWAY_OPTIONS = {"fsync": "off", "full_page_writes": "off", "max_wal_size": "2GB"}
 """For tests: survives kill -9 of the server, as any PostgreSQL does, but not a power cut."""

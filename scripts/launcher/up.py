@@ -14,25 +14,20 @@ from types import FrameType
 
 from scripts.launcher import ROOT, install
 from scripts.launcher.console import LauncherError, LogFollower, say, step, tail
-from scripts.launcher.environment import DataFolder, Settings, child_environment, read_variables, usable_port
+from scripts.launcher.environment import (
+    SETTING_NAMES,
+    DataFolder,
+    Settings,
+    child_environment,
+    read_variables,
+    usable_port,
+)
 from scripts.launcher.processes import INTERRUPTS, watchdog
 from scripts.launcher.saldo import Saldo
 
 SMOKE_SECONDS = 180.0
 WATCH_SECONDS = 0.25
 LEAVE_SECONDS = 15.0
-OUTSIDE = (
-    "DATABASE_URL",
-    "REDIS_URL",
-    "CELERY_BROKER_URL",
-    "MERCADOLIVRE_API_URL",
-    "MERCADOLIVRE_AUTH_URL",
-    "SALDO_PUBLIC_URL",
-    "SALDO_ENV",
-    "ALLOWED_HOSTS",
-    "CSRF_TRUSTED_ORIGINS",
-)
-"""What may name servers that are not ours, which a smoke run must not touch, or keep it from its own address."""
 EPILOG = """settings, from the environment:
   PORT=8000           web server's port; 0 finds a free one
   HOST=127.0.0.1      where it listens; 0.0.0.0 lets other machines in
@@ -91,7 +86,7 @@ def manage(arguments: Sequence[str]) -> int:
 
 def _smoke(*, is_verbose: bool) -> int:
     """Start Saldo on free ports and throwaway data, run `manage.py smoke`, stop; returns its exit code."""
-    for name in OUTSIDE:
+    for name in SETTING_NAMES:  # they may name servers that are not ours, or keep us from our own address
         os.environ.pop(name, None)
     data = Path(tempfile.mkdtemp(prefix="saldo-smoke-"))
     watchdog.remove(data)

@@ -33,7 +33,7 @@ def test_old_keys_open_and_new_keys_seal(settings: Settings) -> None:
     old = list(settings.FIELD_ENCRYPTION_KEYS)
     sealed = crypto.seal("secret", owner=OWNER)
     settings.FIELD_ENCRYPTION_KEYS = [Fernet.generate_key().decode(), *old]
-    resealed = crypto.reseal(sealed, owner=OWNER)
+    resealed = crypto.seal(crypto.unseal(sealed, owner=OWNER), owner=OWNER)
     settings.FIELD_ENCRYPTION_KEYS = settings.FIELD_ENCRYPTION_KEYS[:1]
     assert crypto.unseal(resealed, owner=OWNER) == "secret"
     with pytest.raises(crypto.SealBroken, match="FIELD_ENCRYPTION_KEYS"):

@@ -94,7 +94,7 @@ def test_an_account_is_connected_once(market: Market) -> None:
     grant = market.control.grant(market.seller_id)
     secret = market.control.state()["applications"][0]["client_secret"]
     stranger = Tenant.objects.create(slug="charlie", name="Charlie")
-    with pytest.raises(CannotConnect, match="connected already"):
+    with pytest.raises(CannotConnect, match="another tenant already"):
         connect(
             stranger,
             kind="ML",

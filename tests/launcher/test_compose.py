@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from scripts.launcher import ROOT, commands
-from scripts.launcher.servers import Valkey
+from scripts.launcher.servers import POSTGRES_OPTIONS, Valkey
 
 COMPOSE = ROOT / "docker-compose.yml"
 OURS = ("migrate", "web", "worker", "beat")
@@ -76,6 +76,11 @@ def test_valkey_runs_with_the_launchers_promises(services: dict[str, Any], valke
     for option, value in (("--maxmemory-policy", "noeviction"), ("--appendonly", "yes"), ("--appendfsync", "everysec")):
         for command in (services["redis"]["command"], valkey.command):
             assert command[command.index(option) + 1] == value
+
+
+def test_postgres_keeps_time_and_secrets_as_under_the_launcher(services: dict[str, Any]) -> None:
+    for name in ("timezone", "log_min_error_statement", "log_error_verbosity"):
+        assert f"{name}={POSTGRES_OPTIONS[name]}" in services["db"]["command"]
 
 
 def test_processes_wait_for_the_servers_and_the_migration(services: dict[str, Any]) -> None:

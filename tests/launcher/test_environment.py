@@ -1,6 +1,8 @@
 """The data folder: settings, secrets, the lock, ports."""
 
+import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -11,6 +13,7 @@ import pytest
 from scripts.launcher import ROOT
 from scripts.launcher.console import LauncherError
 from scripts.launcher.environment import (
+    SETTING_NAMES,
     DataFolder,
     Settings,
     child_environment,
@@ -127,6 +130,52 @@ def test_what_the_person_has_set_wins_but_for_what_the_launcher_knows(
     assert variables["SECRET_KEY"] == "mine"
     assert variables["PORT"] == variables["GRANIAN_PORT"] == "43210"
     assert variables["SALDO_PUBLIC_URL"] == "http://127.0.0.1:43210"
+
+
+def test_the_list_of_settings_is_what_the_settings_file_reads() -> None:
+    read = re.findall(r"\benv\.\w+\(\s*[\"']([A-Z_]+)[\"']", (ROOT / "config/settings.py").read_text())
+    assert "PORT" in read
+    assert set(read) == set(SETTING_NAMES)
+
+
+def test_a_command_in_a_second_shell_gets_the_settings_of_the_running_processes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in SETTING_NAMES:
+        monkeypatch.delenv(name, raising=False)
+    given = {
+        "MERCADOLIVRE_API_URL": "http://127.0.0.1:9/api",
+        "CELERY_BROKER_URL": "redis://127.0.0.1:9/3",
+        "ALLOWED_HOSTS": "one.example,two.example",
+        "DATABASE_URL": "postgres://saldo@127.0.0.1:9/saldo",
+        "REDIS_URL": "redis://127.0.0.1:9/0",
+    }
+    folder = DataFolder(tmp_path / "data")
+    folder.acquire()
+    try:
+        with monkeypatch.context() as first_shell:
+            for name, value in given.items():
+                first_shell.setenv(name, value)
+            settings = Settings(data=folder.path, host="127.0.0.1", port=0, is_demo=False, workers=1)
+            folder.write_environment(saldo_variables(settings, folder, 43210))
+        second_shell = os.environ | {"SALDO_DATA": str(folder.path), "DEBUG": "1", "SALDO_ENV": "production"}
+        second_shell |= {"MERCADOLIVRE_AUTH_URL": "http://127.0.0.1:9/not-given-to-up"}
+        show = "from django.conf import settings as s; import json; print(json.dumps([s.MERCADOLIVRE_API_URL,"
+        show += "s.MERCADOLIVRE_AUTH_URL,s.CELERY_BROKER_URL,s.ALLOWED_HOSTS,s.SALDO_ENV,s.DEBUG,s.SALDO_PUBLIC_URL]))"
+        command = [str(ROOT / "scripts/manage"), "shell", "--no-imports", "-c", show]
+        result = subprocess.run(command, env=second_shell, capture_output=True, text=True, check=False)
+    finally:
+        folder.release()
+    assert result.returncode == 0, result.stderr
+    assert json.loads(result.stdout) == [
+        given["MERCADOLIVRE_API_URL"],
+        "https://auth.mercadolivre.com.br",
+        given["CELERY_BROKER_URL"],
+        ["one.example", "two.example"],
+        "development",
+        False,
+        "http://127.0.0.1:43210",
+    ]
 
 
 @pytest.mark.parametrize(

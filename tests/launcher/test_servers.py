@@ -51,6 +51,21 @@ def test_only_throwaway_data_gives_up_fsync(make_postgres: MakePostgres, durable
     assert query(postgres, "SHOW fsync") == [fsync]
 
 
+def test_a_failing_statement_leaves_no_value_in_the_log(make_postgres: MakePostgres) -> None:
+    postgres = make_postgres()
+    postgres.start()
+    query(postgres, "CREATE TABLE sealed (id int PRIMARY KEY, secret text, size int NOT NULL)")
+    with pytest.raises(psycopg.errors.NotNullViolation):
+        query(postgres, "INSERT INTO sealed VALUES (1, 'APP_USR-secret', NULL)")
+    query(postgres, "INSERT INTO sealed VALUES (1, 'APP_USR-secret', 1)")
+    with pytest.raises(psycopg.errors.UniqueViolation):
+        query(postgres, "INSERT INTO sealed VALUES (1, 'APP_USR-secret', 2)")
+    log = postgres.log.read_text()
+    assert "violates not-null constraint" in log
+    assert "violates unique constraint" in log
+    assert "APP_USR-secret" not in log
+
+
 def test_committed_rows_survive_kill_9_of_postgres_at_the_same_address(make_postgres: MakePostgres) -> None:
     postgres = make_postgres(durable=True)
     postgres.start()

@@ -30,4 +30,9 @@ NEW, KNOWN, CANCELLED = (False, False), (True, False), (True, True)
 )
 def test_the_effect_of_a_status(status: str, order: tuple[bool, bool], expected: Effect) -> None:
     is_known, is_cancelled = order
-    assert effect(is_known=is_known, is_cancelled=is_cancelled, channel_status=status) is expected
+    assert effect(is_known=is_known, is_cancelled=is_cancelled, channel_status=status, goods_left=False) is expected
+
+
+def test_goods_that_left_are_not_put_back_on_sale() -> None:
+    assert effect(is_known=True, is_cancelled=False, channel_status="cancelled", goods_left=True) is Effect.CONFIRM
+    assert effect(is_known=True, is_cancelled=False, channel_status="paid", goods_left=True) is Effect.NOTHING

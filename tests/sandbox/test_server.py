@@ -9,13 +9,14 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from html.parser import HTMLParser
 from http.client import HTTPConnection
 from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
+from django.core.management import CommandError, call_command
 
 from apps.sandbox.client import Control
 from apps.sandbox.server import Sandbox
@@ -23,23 +24,28 @@ from apps.sandbox.server import Sandbox
 from .conftest import Hub, send
 
 ROOT = Path(__file__).resolve().parents[2]
-RUN = (
+MANAGE = ["manage.py", "sandbox"]
+"""What a person types. All doors get nothing but PATH: the sandbox needs none of the settings of the hub."""
+NOTHING = {"PATH": os.environ["PATH"]}
+DJANGO = (
     "import sys, django; from django.conf import settings;"
     "settings.configure(INSTALLED_APPS=['apps.sandbox'], USE_TZ=True, LANGUAGE_CODE='pt-br'); django.setup();"
     "from django.core.management import call_command; call_command('sandbox', *sys.argv[1:])"
 )
-"""The command with the least of settings: the sandbox needs none of the hub's."""
+"""The same as a command of Django, under the least of settings."""
+DOORS = [MANAGE, ["-m", "apps.sandbox"], ["-c", DJANGO]]
 
 
 class Process:
     """``manage.py sandbox`` on a free port, with a data folder."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, door: Sequence[str] = MANAGE) -> None:
         self.ready = folder / "ready"
         self.ready.unlink(missing_ok=True)
         self.process = subprocess.Popen(
-            [sys.executable, "-c", RUN, "--port=0", f"--data={folder}", f"--ready-file={self.ready}"],
+            [sys.executable, *door, "--port=0", f"--data={folder}", f"--ready-file={self.ready}"],
             cwd=ROOT,
+            env=NOTHING,
             stdout=subprocess.PIPE,
             text=True,
         )
@@ -141,13 +147,47 @@ def test_it_ends_cleanly_with_connections_open(folder: Path, how: signal.Signals
     assert json.loads((folder / "journal.jsonl").read_text(encoding="utf-8").splitlines()[-1])["fault"] == "timeout"
 
 
-def test_a_taken_port_is_one_clear_sentence(box) -> None:
+@pytest.mark.parametrize("door", DOORS)
+def test_every_door_starts_it_with_no_settings_and_sigterm_ends_it(folder: Path, door: list[str]) -> None:
+    process = Process(folder, door)
+    assert process.control.state()["applications"] == []
+    assert process.end(signal.SIGTERM) == 0
+
+
+def refused(door: list[str], *arguments: str) -> str:
+    """Run the sandbox with arguments that it refuses; return the sentence it prints."""
+    command = [sys.executable, *door, *arguments]
+    done = subprocess.run(command, cwd=ROOT, env=NOTHING, capture_output=True, text=True, timeout=20, check=False)
+    assert done.returncode == 1, done
+    return done.stderr
+
+
+@pytest.mark.parametrize("door", DOORS[:2])
+def test_a_taken_port_is_one_clear_sentence(box, door: list[str]) -> None:
     port = box.url.rpartition(":")[2]
-    done = subprocess.run(
-        [sys.executable, "-c", RUN, f"--port={port}"], cwd=ROOT, capture_output=True, text=True, timeout=20, check=False
-    )
-    assert done.returncode == 1
-    assert "--port" in done.stderr.splitlines()[-1]
+    sentence = refused(door, f"--port={port}")
+    assert sentence.startswith(f"The sandbox could not start at 127.0.0.1:{port}: ")
+    assert "Choose another --port" in sentence
+    assert sentence.count("\n") == 1
+
+
+def test_a_taken_port_is_a_command_error_to_django(box) -> None:
+    with pytest.raises(CommandError, match="Choose another --port"):
+        call_command("sandbox", port=int(box.url.rpartition(":")[2]))
+
+
+@pytest.mark.parametrize("port", ["abc", "65536", "-1", "8000.5", "٨٠٠٠"])
+def test_a_bad_port_is_one_clear_sentence(port: str) -> None:
+    sentence = refused(MANAGE, f"--port={port}")
+    assert f"{port!r} is no TCP port: use a number from 0 to 65535" in sentence
+    assert sentence.count("\n") == 1
+
+
+def test_a_ready_file_that_cannot_be_written_is_one_clear_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    sentence = refused(MANAGE, "--port=0", f"--ready-file={tmp_path}/file/ready")
+    assert "The sandbox could not start" in sentence
+    assert sentence.count("\n") == 1
 
 
 def test_a_data_folder_has_one_sandbox(tmp_path: Path) -> None:

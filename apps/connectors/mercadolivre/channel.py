@@ -1,4 +1,4 @@
-"""Mercado Livre as the hub's port sees it: four verbs over `client` and `parsing`."""
+"""Mercado Livre as the hub's port sees it: its verbs over `client` and `parsing`."""
 
 from collections.abc import Iterator, Sequence
 
@@ -53,6 +53,37 @@ class MercadoLivre:
         ids = self.client.item_ids(self.account().user_id)
         for start in range(0, len(ids), MULTIGET_MAX):
             yield from self._read_together(ids[start : start + MULTIGET_MAX])
+
+    def listing(self, item_id: str) -> list[ListingSnapshot]:
+        """Return the sellable numbers of one item as they stand now: one, or one for each variation (contract §5.1).
+
+        Raises ChannelError: `item_not_found` when there is no such item, `unreadable_answer` when it cannot be used.
+        """
+        found = parsing.listings(self.client.item(item_id))
+        if found[0].item_id != item_id:
+            raise ChannelError(
+                f"Mercado Livre was asked for listing {item_id} and answered listing {found[0].item_id}. It will be"
+                " read again.",
+                code="unreadable_answer",
+                status=200,
+            )
+        return list(found)
+
+    def has_left(self, shipment_id: str) -> bool:
+        """Return whether the goods of a shipment left the seller (contract §4.1).
+
+        A cancelled order gives its units back to the shelf unless they were shipped (contract §3.2): goods on the road
+        are back only when somebody holds them again, and a cancellation does not say that (contract §4.3). A shipment
+        that does not exist (404) and a status unknown here are no sign that anything left.
+
+        Raises ChannelError: `unreadable_answer` when no status was given, and what every call may raise.
+        """
+        try:
+            return parsing.has_left(self.client.shipment(shipment_id))
+        except ChannelError as error:
+            if error.code == "shipment_not_found":
+                return False
+            raise
 
     def put_stock(self, target: StockTarget, quantity: int) -> StockAnswer:
         """Set the absolute number shown for sale and return what the answer shows, which alone counts (contract §5.4).

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import partial
 
 import structlog
 from django.conf import settings
@@ -18,6 +19,7 @@ from apps.connectors.channel import ChannelError, TokenSource
 from apps.connectors.mercadolivre.parsing import unreadable
 
 MULTIGET_MAX = 20  # contract §5.1
+ME = "/users/me"
 SCAN_PAGE_SIZE = 100  # contract §5.1
 SCAN_PAGES_MAX = 5_000  # half a million listings; a scan that goes on for ever must end
 ITEM_BYTES_MAX = 8_000_000  # twenty items with 250 variations each are large
@@ -42,7 +44,7 @@ class Client:
 
     def me(self) -> object:
         """`GET /users/me`: whose token this is; may come as 206 (contract §1.6)."""
-        return _json(self._call("GET", "/users/me", purpose="ml.account"))
+        return _json(self._call("GET", ME, purpose="ml.account"))
 
     def order(self, order_id: str) -> tuple[object, bool]:
         """`GET /orders/{id}`: the order, and whether it came whole; 206 means parts are missing (contract §3.1).
@@ -51,6 +53,17 @@ class Client:
         """
         answer = self._call("GET", f"/orders/{_segment(order_id)}", purpose="ml.order", missing_code="order_not_found")
         return _json(answer), answer.status != 206
+
+    def shipment(self, shipment_id: str) -> object:
+        """`GET /shipments/{id}`: one shipment, asked for in the new format, which need not come (contract §4.1)."""
+        answer = self._call(
+            "GET",
+            f"/shipments/{_segment(shipment_id)}",
+            headers={"x-format-new": "true"},
+            purpose="ml.shipment",
+            missing_code="shipment_not_found",
+        )
+        return _json(answer)
 
     def item(self, item_id: str) -> object:
         """`GET /items/{id}`: one listing; variations show their SKU only with `include_attributes` (contract §5.1)."""
@@ -143,33 +156,59 @@ class Client:
         *,
         params: Mapping[str, str | int] | None = None,
         json: object = None,
+        headers: Mapping[str, str] | None = None,
         purpose: str,
         missing_code: str = "not_found",
     ) -> http.Answer:
-        """Call with a token; after a 401 once more with another one, whatever the 401's text (contract §1.5)."""
+        """Call with a token; after a 401 once more with another one, whatever the 401's text (contract §1.5).
+
+        A second 401 is the account's trouble, unless the same token still opens the account: then it is the
+        resource's, such as another account's order (contract §3.5), and must not stop everything else.
+        """
+        send = partial(self._send, method, path, params=params, json=json, headers=headers, purpose=purpose)
         token = self.tokens.access_token()
-        answer = self._send(method, path, token, params, json, purpose)
+        answer = send(token)
         if answer.status == 401:
             token = self.tokens.refreshed(token)
-            answer = self._send(method, path, token, params, json, purpose)
+            answer = send(token)
         if 200 <= answer.status < 300:
             return answer
-        raise refusal(answer, asked=f"{method} {path}", missing_code=missing_code)
+        refused = refusal(answer, asked=f"{method} {path}", missing_code=missing_code)
+        if answer.status == 401 and path != ME and self._opens_account(token):
+            raise ChannelError(
+                f"{refused}. The token is good, so this alone is closed to it: it may be another account's.",
+                code="forbidden",
+                permanent=True,
+                status=401,
+            )
+        raise refused
+
+    def _opens_account(self, token: str) -> bool:
+        """Return whether this very token reads its own account (200 or 206, contract §1.6); asks once.
+
+        Raises ChannelError, not the account's, when the question itself got no clear answer: a hiccup stops no shop.
+        """
+        answer = self._send("GET", ME, token, purpose="ml.token_check")
+        if answer.status not in (200, 206, 401, 403):
+            raise refusal(answer, asked=f"GET {ME}")
+        return answer.status in (200, 206)
 
     @staticmethod
     def _send(
         method: str,
         path: str,
         token: str,
-        params: Mapping[str, str | int] | None,
-        json: object,
+        *,
+        params: Mapping[str, str | int] | None = None,
+        json: object = None,
+        headers: Mapping[str, str] | None = None,
         purpose: str,
     ) -> http.Answer:
         try:
             return http.request(
                 method,
                 settings.MERCADOLIVRE_API_URL.rstrip("/") + path,
-                headers={"Authorization": f"Bearer {token}"},
+                headers={**(headers or {}), "Authorization": f"Bearer {token}"},
                 params=params,
                 json=json,
                 purpose=purpose,

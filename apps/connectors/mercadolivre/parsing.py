@@ -162,6 +162,22 @@ def multiget_rows(raw: object) -> Iterator[tuple[str, int, object]]:
         yield item_id, 200 if status is None and item_id else status or 0, body
 
 
+# Where a shipment's goods are no longer with the seller, by its status (contract §4.3). `not_delivered` is among them:
+# the goods are under way back, or lost; the order's cancellation says neither (contract §3.2).
+LEFT_STATUSES = frozenset({"shipped", "delivered", "not_delivered"})
+
+
+def has_left(raw: object) -> bool:
+    """Read `GET /shipments/{id}` for whether the goods left; both formats have `status` at the top (contract §4.1).
+
+    An unknown status counts as not left. Raises ChannelError when there is none, for that says nothing either way.
+    """
+    status = _text(_mapping(raw, "the shipment").get("status")).lower()
+    if not status:
+        raise unreadable("status", "the shipment")
+    return status in LEFT_STATUSES
+
+
 def stock_answer(raw: object, *, variation_id: str, http_status: int) -> StockAnswer:
     """Read what the answer to a stock write shows (contract §5.4: 200 is not proof); never raises."""
     item = raw if isinstance(raw, dict) else {}

@@ -128,6 +128,7 @@ class Migration(migrations.Migration):
                 ),
                 ("version", models.BigIntegerField(default=0, verbose_name="version")),
                 ("oversold_since", models.DateTimeField(null=True, verbose_name="oversold since")),
+                ("counted_at", models.DateTimeField(null=True, verbose_name="counted since")),
                 (
                     "last_updated",
                     models.DateTimeField(

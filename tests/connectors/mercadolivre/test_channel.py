@@ -1,4 +1,4 @@
-"""The port's four verbs, against the sandbox over real HTTP; what happened is asked of the sandbox, not of us."""
+"""The port's verbs, against the sandbox over real HTTP; what happened is asked of the sandbox, not of us."""
 
 import time
 from decimal import Decimal
@@ -182,6 +182,92 @@ def test_a_listing_that_cannot_be_read_hides_no_other_and_is_logged(
 
 def test_a_seller_without_listings_has_none(shop: MercadoLivre) -> None:
     assert list(shop.listings()) == []
+
+
+def test_one_listing_is_read_as_it_stands(box: Sandbox, shop: MercadoLivre, seller: Seller) -> None:
+    item_id = create(box, seller, seller_sku="CANECA", title="Caneca")
+    box.control.sell(item_id, 2)
+    (found,) = shop.listing(item_id)
+    assert (found.item_id, found.variation_id, found.seller_sku, found.quantity) == (item_id, "", "CANECA", 7)
+    assert [call["path"] for call in calls(box, "/items")] == [f"/items/{item_id}"]
+
+
+def test_one_listing_with_variations_is_one_number_each_as_in_the_whole_list(
+    box: Sandbox, shop: MercadoLivre, seller: Seller
+) -> None:
+    item_id = create(box, seller, **SHIRT)
+    found = shop.listing(item_id)
+    assert [(one.seller_sku, one.quantity) for one in found] == [("CAM-P", 5), ("CAM-M", 6), ("CAM-G", 7)]
+    assert found == list(shop.listings())
+
+
+def test_one_listing_that_does_not_exist_is_a_labelled_error(shop: MercadoLivre) -> None:
+    with pytest.raises(ChannelError) as caught:
+        shop.listing("MLB1")
+    assert (caught.value.code, caught.value.permanent, caught.value.account) == ("item_not_found", True, False)
+
+
+def test_one_listing_that_is_another_one_is_refused(box: Sandbox, shop: MercadoLivre, seller: Seller) -> None:
+    asked, other = create(box, seller), create(box, seller)
+    misbehave(box, path=f"^/items/{asked}$", action="status", status=200, body=box.control.item(other))
+    with pytest.raises(ChannelError, match=f"answered listing {other}") as caught:
+        shop.listing(asked)
+    assert (caught.value.code, caught.value.permanent) == ("unreadable_answer", False)
+
+
+# --- Shipments -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("status", "has_left"),
+    [
+        ("pending", False),
+        ("ready_to_ship", False),
+        ("cancelled", False),
+        ("shipped", True),
+        ("delivered", True),
+        ("not_delivered", True),
+    ],
+)
+def test_goods_have_left_once_the_shipment_says_so(
+    box: Sandbox, shop: MercadoLivre, seller: Seller, status: str, has_left: bool
+) -> None:
+    sale = box.control.sell(create(box, seller))
+    box.control.edit_order(sale["order_id"], shipment_status=status)
+    assert shop.has_left(str(sale["shipment_id"])) is has_left
+
+
+def test_goods_that_left_stay_gone_when_the_order_is_cancelled(
+    box: Sandbox, shop: MercadoLivre, seller: Seller
+) -> None:
+    sale = box.control.sell(create(box, seller))
+    box.control.edit_order(sale["order_id"], shipment_status="shipped")
+    box.control.cancel(sale["order_id"])
+    order = shop.order(str(sale["order_id"]))
+    assert (order.status, shop.has_left(order.shipment_id)) == ("cancelled", True)
+
+
+def test_a_shipment_is_asked_for_in_the_new_format(box: Sandbox, shop: MercadoLivre, seller: Seller) -> None:
+    sale = box.control.sell(create(box, seller))
+    shipment = shop.client.shipment(str(sale["shipment_id"]))
+    assert isinstance(shipment, dict)
+    assert "logistic" in shipment  # the old format has it flat, as logistic_type
+    assert "logistic_type" not in shipment
+
+
+def test_a_shipment_that_does_not_exist_has_not_left(box: Sandbox, shop: MercadoLivre) -> None:
+    assert shop.has_left("47999999999") is False
+    assert [call["status"] for call in calls(box, "/shipments/")] == [404]
+
+
+@pytest.mark.parametrize(("status", "code"), [(500, "server_error"), (403, "forbidden"), (429, "rate_limited")])
+def test_a_shipment_that_cannot_be_read_is_no_answer_either_way(
+    box: Sandbox, shop: MercadoLivre, status: int, code: str
+) -> None:
+    misbehave(box, path="^/shipments/", action="status", status=status)
+    with pytest.raises(ChannelError) as caught:
+        shop.has_left("47000000001")
+    assert (caught.value.code, caught.value.account) == (code, False)
 
 
 # --- Stock ---------------------------------------------------------------------------------------------------------

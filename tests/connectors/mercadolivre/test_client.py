@@ -199,6 +199,46 @@ def test_a_401_with_a_new_token_too_is_the_accounts_trouble(
     assert (error.code, error.account, error.status) == (code, True, 401)
     assert len(tokens.rejected) == 1
     assert len(calls(box, "/items/MLB1")) == 2
+    assert len(calls(box, "/users/me")) == 1
+
+
+@pytest.mark.parametrize("action", ["status", "partial"])
+def test_a_401_of_one_resource_while_the_token_opens_the_account_is_that_resources_trouble(
+    box: Sandbox, client: Client, tokens: Tokens, seller: dict[str, Any], action: str
+) -> None:
+    item_id, other_id = box.control.create_many(seller["user_id"], 2)
+    sale, other_sale = box.control.sell(item_id), box.control.sell(other_id)
+    foreign = {"message": "The user has not access to the order", "error": "not_owned_order", "status": 401}
+    answer(box, 401, foreign, path=f"^/orders/{sale['order_id']}$")
+    if action == "partial":
+        misbehave(box, path="^/users/me$", action="partial", missing=["seller_reputation"])
+    error = refused(client, "order", str(sale["order_id"]))
+    assert (error.code, error.permanent, error.account, error.status) == ("forbidden", True, False, 401)
+    assert "The user has not access to the order" in str(error)
+    asked = [(call["path"], call["status"]) for call in calls(box) if call["path"] != "/oauth/token"]
+    order = f"/orders/{sale['order_id']}"
+    assert asked == [(order, 401), (order, 401), ("/users/me", 206 if action == "partial" else 200)]
+    assert len(tokens.rejected) == 1
+    raw, is_complete = client.order(str(other_sale["order_id"]))
+    assert isinstance(raw, dict)
+    assert (str(raw["id"]), is_complete) == (str(other_sale["order_id"]), True)
+
+
+@pytest.mark.parametrize("fault", [{"action": "reset"}, {"action": "status", "status": 403}])
+def test_a_401_while_the_account_does_not_open_either_stays_the_accounts_trouble(
+    box: Sandbox, client: Client, fault: dict[str, Any]
+) -> None:
+    answer(box, 401, None, path="^/items")
+    misbehave(box, path="^/users/me$", **fault)
+    error = refused(client)
+    assert (error.code, error.permanent, error.account, error.status) == ("unauthorized", False, True, 401)
+
+
+def test_the_account_itself_is_not_asked_a_third_time(box: Sandbox, client: Client) -> None:
+    answer(box, 401, None, path="^/users/me$", times=2)  # a third call would be answered
+    error = refused(client, "me")
+    assert (error.code, error.account, error.status) == ("unauthorized", True, 401)
+    assert [call["status"] for call in calls(box, "/users/me")] == [401, 401]
 
 
 def test_a_grant_that_is_gone_passes_through(box: Sandbox, client: Client, seller: dict[str, Any]) -> None:
@@ -229,7 +269,7 @@ def test_a_read_of_half_a_json_is_unreadable(box: Sandbox, client: Client) -> No
 
 @pytest.mark.parametrize("identifier", ["", "../users/me", "MLB1?x=1", "MLB1#", "MLB 1", "MLB1/..", "x" * 65, "MLB1\n"])
 def test_an_id_that_would_call_something_else_is_not_asked_for(box: Sandbox, client: Client, identifier: str) -> None:
-    for verb in ("order", "item"):
+    for verb in ("order", "item", "shipment"):
         error = refused(client, verb, identifier)
         assert (error.code, error.permanent) == ("invalid_id", True)
     assert calls(box) == []

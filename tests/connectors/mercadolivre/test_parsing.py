@@ -315,6 +315,52 @@ def test_a_multiget_that_is_no_list_is_refused() -> None:
         list(parsing.multiget_rows({"message": "x"}))
 
 
+# --- Shipments -----------------------------------------------------------------------------------------------------
+
+NEW_SHIPMENT = {
+    "id": 47000000001,
+    "status": "shipped",
+    "substatus": "out_for_delivery",
+    "logistic": {"mode": "me2", "type": "cross_docking", "direction": "forward"},
+    "destination": {"shipping_address": None},
+}
+OLD_SHIPMENT = {
+    "id": 47000000001,
+    "mode": "me1",
+    "logistic_type": "default",
+    "status": "shipped",
+    "order_id": 2000009911223344,
+    "status_history": {"date_shipped": "2026-09-01T10:00:00.000-04:00", "date_delivered": None},
+}
+
+
+@pytest.mark.parametrize("shipment", [NEW_SHIPMENT, OLD_SHIPMENT], ids=["new", "old"])
+@pytest.mark.parametrize(
+    ("status", "has_left"),
+    [
+        ("shipped", True),
+        ("delivered", True),
+        ("not_delivered", True),
+        ("Delivered", True),
+        ("pending", False),
+        ("handling", False),
+        ("ready_to_ship", False),
+        ("cancelled", False),
+        ("stale_shipped", False),
+        ("teleported", False),
+    ],
+)
+def test_a_shipments_status_tells_whether_the_goods_left(shipment: dict[str, Any], status: str, has_left: bool) -> None:
+    assert parsing.has_left({**shipment, "status": status}) is has_left
+
+
+@pytest.mark.parametrize("raw", [None, [], "<html>", {}, {"status": None}, {"status": 7}, {"status": " "}])
+def test_a_shipment_without_a_status_says_nothing_either_way(raw: object) -> None:
+    with pytest.raises(ChannelError, match="the shipment has no usable") as caught:
+        parsing.has_left(raw)
+    assert (caught.value.code, caught.value.permanent) == ("unreadable_answer", False)
+
+
 # --- Stock ---------------------------------------------------------------------------------------------------------
 
 
@@ -530,6 +576,7 @@ READERS: tuple[Callable[[Any], object], ...] = (
     parsing.account,
     parsing.order,
     parsing.listings,
+    parsing.has_left,
     lambda raw: list(parsing.multiget_rows(raw)),
     lambda raw: parsing.stock_answer(raw, variation_id="1", http_status=200),
     lambda raw: parsing.variation_quantities(raw, variation_id="1", quantity=1),

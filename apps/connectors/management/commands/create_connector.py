@@ -1,3 +1,4 @@
+import getpass
 import os
 import sys
 from typing import Any
@@ -11,7 +12,10 @@ from apps.tenants.lookup import tenant_named
 
 
 class Command(SaldoCommand):
-    help = "Connect a tenant's Mercado Livre account. Prints the connector's id and the notification address."
+    help = (
+        "Connect a tenant's Mercado Livre account, or put one to work again with new credentials. "
+        "Prints the connector's id and the notification address."
+    )
 
     def add_own_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--tenant", required=True)
@@ -49,7 +53,10 @@ class Command(SaldoCommand):
 
 
 def _secret(option: str | None, variable: str, name: str) -> str:
-    value = sys.stdin.readline().strip() if option == "-" else option or os.environ.get(variable, "")
+    if option == "-":
+        value = getpass.getpass(f"{name[2:]}: ") if sys.stdin.isatty() else sys.stdin.readline().strip()
+    else:
+        value = option or os.environ.get(variable, "")
     if not value:
         raise CommandError(f"Give {name}, or set {variable}; the account was not connected.")
     return value

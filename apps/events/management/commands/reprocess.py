@@ -32,6 +32,8 @@ class Command(SaldoCommand):
         for name, lookup in (("since", "received_at__gte"), ("until", "received_at__lt")):
             if options[name]:
                 events = events.filter(**{lookup: _moment(name, options[name])})
+        if not events.exists():
+            raise CommandError("No event is like that; nothing was reprocessed.")
         return {"reprocessed": reprocess(events, actor="command:reprocess")}
 
 

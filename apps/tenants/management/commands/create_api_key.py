@@ -9,6 +9,8 @@ from apps.common.commands import SaldoCommand
 from apps.tenants.lookup import tenant_named
 from apps.tenants.models import ApiKey
 
+DAYS_MAX = 3650
+
 
 class Command(SaldoCommand):
     help = "Make an API key for a tenant. The key is printed once and cannot be shown again."
@@ -26,6 +28,8 @@ class Command(SaldoCommand):
         scopes = [scope.strip() for scope in options["scopes"].split(",") if scope.strip()]
         if not scopes:
             raise CommandError("A key without a scope opens nothing: give --scopes, such as stock:read.")
+        if options["days"] is not None and not 0 < options["days"] <= DAYS_MAX:
+            raise CommandError(f"--days must be from 1 to {DAYS_MAX}; leave it out for a key that never expires.")
         expires_at = timezone.now() + timedelta(days=options["days"]) if options["days"] else None
         try:
             key, text = ApiKey.issue(tenant, name=options["name"], scopes=scopes, expires_at=expires_at)

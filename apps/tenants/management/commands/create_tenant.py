@@ -1,6 +1,7 @@
 from typing import Any
 
 from django.contrib.auth.models import User
+from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.core.management.base import CommandError, CommandParser
 from django.db import transaction
@@ -36,10 +37,26 @@ class Command(SaldoCommand):
         tenant.save()
         result: dict[str, Any] = {"tenant": tenant.slug, "id": tenant.pk, "name": tenant.name}
         if options["user"]:
-            user, is_new = User.objects.get_or_create(username=options["user"])
-            if is_new:
-                user.set_password(options["password"])  # None: no password works
-                user.save()
+            user = _person(options["user"], options["password"])
             Membership.objects.create(tenant=tenant, user=user, role=Membership.Role.ADMIN)
             result["user"] = user.username
         return result
+
+
+def _person(name: str, password: str | None) -> User:
+    """Return the person with this login name, made with the password when new."""
+    user = User.objects.filter(username=name).first()
+    if user and password:
+        raise CommandError(f"{name} has a login already: leave --password out. No tenant was made.")
+    if user:
+        return user
+    user = User(username=name)
+    try:
+        if password:
+            validate_password(password, user)
+        user.set_password(password)  # None: no password works
+        user.full_clean(exclude=["password"])
+    except ValidationError as error:
+        raise CommandError(f"The person was not made, nor the tenant: {'; '.join(error.messages)}") from None
+    user.save()
+    return user
