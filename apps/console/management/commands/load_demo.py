@@ -23,8 +23,10 @@ class Command(SaldoCommand):
             "products": loaded.products,
             "login": demo.LOGIN,
             "password": demo.PASSWORD,
+            "sandbox": f"{options['sandbox'].rstrip('/')}/sandbox",
         }
 
     def say(self, result: dict[str, Any]) -> None:
         self.stdout.write(f"{result['tenant']}: {result['products']} products")
         self.stdout.write(f"login: {result['login']}   password: {result['password']}")
+        self.stdout.write(f"the marketplace to sell at: {result['sandbox']}")
