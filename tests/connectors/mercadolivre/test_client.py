@@ -224,14 +224,22 @@ def test_a_401_of_one_resource_while_the_token_opens_the_account_is_that_resourc
     assert (str(raw["id"]), is_complete) == (str(other_sale["order_id"]), True)
 
 
-@pytest.mark.parametrize("fault", [{"action": "reset"}, {"action": "status", "status": 403}])
+@pytest.mark.parametrize("status", [401, 403])
 def test_a_401_while_the_account_does_not_open_either_stays_the_accounts_trouble(
-    box: Sandbox, client: Client, fault: dict[str, Any]
+    box: Sandbox, client: Client, status: int
 ) -> None:
+    answer(box, 401, None, path="^/items")
+    misbehave(box, path="^/users/me$", action="status", status=status)
+    error = refused(client)
+    assert (error.code, error.permanent, error.account, error.status) == ("unauthorized", False, True, 401)
+
+
+@pytest.mark.parametrize("fault", [{"action": "reset"}, {"action": "status", "status": 503}])
+def test_a_hiccup_of_the_token_check_stops_no_account(box: Sandbox, client: Client, fault: dict[str, Any]) -> None:
     answer(box, 401, None, path="^/items")
     misbehave(box, path="^/users/me$", **fault)
     error = refused(client)
-    assert (error.code, error.permanent, error.account, error.status) == ("unauthorized", False, True, 401)
+    assert (error.permanent, error.account) == (False, False)
 
 
 def test_the_account_itself_is_not_asked_a_third_time(box: Sandbox, client: Client) -> None:
