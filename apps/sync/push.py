@@ -31,7 +31,6 @@ LONGEST_PAUSE_SECONDS = 600.0
 PERMANENT_PAUSE = timedelta(hours=6)
 """A closed or channel-kept listing: asking again helps only after somebody changed something there."""
 
-
 CALLS_MAX_SECONDS = 25.0
 """What the calls of one push may take together; a claim with less time left is given up before it calls."""
 
@@ -53,11 +52,11 @@ def push_next() -> bool:
             raise  # the lease ends by itself and the listing is told again
         except Exception:  # a defect of ours: show it on the listing, go on with the others
             log.exception("stock_push_broke", listing_id=claim.listing_id)
-            pause = _pause(claim.attempt)
+            close_interrupted(claim.listing_id)
             _settle(
                 claim,
                 sync_state=Listing.SyncState.ERROR,
-                due_at=timezone.now() + pause,
+                due_at=timezone.now() + _pause(claim.attempt),
                 last_error_code="internal_error",
                 last_error="the hub failed to tell this number; the log says why",
             )

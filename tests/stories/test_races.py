@@ -173,6 +173,7 @@ def test_a_defect_of_ours_on_one_listing_holds_up_no_other(market: Market, monke
     work_until_quiet()
     assert market.shown("MUG") == 11
     assert (market.listing("SHIRT").last_error_code, market.listing("SHIRT").sync_state) == ("internal_error", "ERROR")
+    assert not SyncLog.objects.filter(status="PENDING").exists()
     monkeypatch.undo()
     let_time_pass()
     work_until_quiet()
