@@ -373,12 +373,12 @@ def test_a_slow_body_over_tls_costs_no_more_than_the_budget(tmp_path: Path, monk
 
 
 def test_a_slow_handshake_leaves_less_time_for_sending(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    delays = {"handshake_delay_seconds": 0.5, "reading_delay_seconds": 3.0}
+    delays = {"handshake_delay_seconds": 1.5, "reading_delay_seconds": 6.0}
     with tls_peer(well_behaved, tmp_path, monkeypatch, **delays) as url:
         started = time.monotonic()
         with pytest.raises(http.HttpFailure, match="time allowed"):
-            http.request("PUT", url, json="x" * 20_000_000, purpose="test", budget_seconds=1.0)
-        assert time.monotonic() - started < 1.4
+            http.request("PUT", url, json="x" * 20_000_000, purpose="test", budget_seconds=2.0)
+        assert time.monotonic() - started < 3.2  # 3.5 if the handshake did not count
 
 
 def test_a_peer_that_reads_slowly_over_tls_costs_no_more_than_the_budget(
@@ -728,17 +728,3 @@ def test_a_failure_is_logged_with_its_code() -> None:
     with capture_logs() as lines:
         fail(f"http://127.0.0.1:{_unused_port()}/")
     assert [(line["status"], line["outcome"]) for line in lines] == [(0, "connection_failed")]
-
-
-def test_a_call_costs_little_work_of_its_own() -> None:
-    logging.disable(logging.INFO)
-    try:
-        with peer(well_behaved) as server:
-            durations = []
-            for _ in range(200):
-                started = time.thread_time()
-                http.request("GET", server.url, purpose="test")
-                durations.append((time.thread_time() - started) * 1000)
-    finally:
-        logging.disable(logging.NOTSET)
-    assert sorted(durations)[100] < 2.0  # ms of this thread's processor time: a busy machine must not fail it

@@ -278,34 +278,6 @@ def test_the_page_shows_and_does(shop, raw) -> None:
     assert shop.control.state()["rate_limit"]["per_minute"] is None
 
 
-def test_fifty_thousand_items_and_500_calls_a_second(tmp_path: Path) -> None:
-    with Sandbox(data=tmp_path) as box:
-        application = box.control.application()
-        account = box.control.account(client_id=application["client_id"])
-        ids = box.control.create_many(account["user_id"], 50_000, "P-", 5)
-        form = {
-            "grant_type": "refresh_token",
-            "client_id": application["client_id"],
-            "client_secret": application["client_secret"],
-            "refresh_token": account["refresh_token"],
-        }
-        token = send(box.url, "POST", "/oauth/token", urlencode(form)).json["access_token"]
-        connection = HTTPConnection(box.url.removeprefix("http://"), timeout=10)
-        headers = {"Authorization": f"Bearer {token}"}
-        rates = []
-        for turn in range(3):  # the machine may be busy for a moment: the best turn counts
-            began = time.monotonic()
-            for number in range(turn * 100, turn * 100 + 100):
-                connection.request("PUT", f"/items/{ids[number * 150]}", b'{"available_quantity":3}', headers)
-                assert json.loads(connection.getresponse().read())["available_quantity"] == 3
-                search = f"/users/{account['user_id']}/items/search?seller_sku=P-{number + 1:05d}"
-                connection.request("GET", search, headers=headers)
-                assert json.loads(connection.getresponse().read())["results"] == [ids[number]]
-            rates.append(200 / (time.monotonic() - began))
-        connection.close()
-    assert max(rates) > 500, f"calls a second: {rates}"
-
-
 def test_the_sandbox_imports_no_other_room() -> None:
     code = (
         "import sys, apps.sandbox.server;"
