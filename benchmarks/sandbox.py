@@ -1,7 +1,7 @@
 """How many calls a second the sandbox answers with 50,000 listings: it must never be what a benchmark measures.
 
-`.venv/bin/python -m benchmarks.sandbox [--limit 500]`: one client alternates writes and searches; prints the rate, exits 1
-below the limit.
+`.venv/bin/python -m benchmarks.sandbox [--limit 500]`: one client alternates writes and searches; prints the rate,
+exits 1 below the limit.
 """
 
 import argparse
