@@ -19,6 +19,11 @@ app.conf.beat_schedule = {
     "inbox": {"task": "apps.events.tasks.work_through_inbox", **EVERY_SECOND},
     "follow the ledger": {"task": "apps.sync.tasks.follow_ledger", **EVERY_SECOND},
     "push due numbers": {"task": "apps.sync.tasks.push_due", **EVERY_SECOND},
+    "expire holds and batches": {
+        "task": "apps.inventory.tasks.expire_due",
+        "schedule": 2.0,
+        "options": {"expire_seconds": 2},
+    },
     "stock sync": {"task": "apps.sync.tasks.stock_sync", "schedule": 60.0, "options": {"expire_seconds": 60}},
     "prove": {"task": "apps.console.tasks.prove", "schedule": 300.0, "options": {"expire_seconds": 300}},
     "ledger partitions": {"task": "apps.inventory.tasks.make_partitions", "schedule": 86400.0},

@@ -4,7 +4,18 @@ from typing import ClassVar
 
 from django.contrib import admin
 
-from apps.inventory.models import Balance, FeedCursor, Location, Movement, Product, Reservation
+from apps.inventory.models import (
+    Balance,
+    Batch,
+    Count,
+    FeedCursor,
+    Location,
+    Movement,
+    Oversell,
+    Product,
+    Reservation,
+    Transfer,
+)
 from apps.tenants.admin import PlatformAdmin, ReadOnlyAdmin, TenantAdmin
 
 
@@ -83,6 +94,50 @@ class ReservationAdmin(ReadOnlyAdmin):
     list_select_related: ClassVar = ["product", "location"]
     search_fields: ClassVar = ["=reference_id", "product__sku"]
     ordering: ClassVar = ["-created_at"]
+
+
+@admin.register(Batch)
+class BatchAdmin(ReadOnlyAdmin):
+    """Batches and their dates."""
+
+    list_display: ClassVar = ["batch_number", "product", "location", "quantity", "reserved", "expires_at", "status"]
+    list_filter: ClassVar = ["status", "tenant"]
+    list_select_related: ClassVar = ["product", "location"]
+    search_fields: ClassVar = ["=batch_number", "product__sku"]
+    ordering: ClassVar = ["-id"]
+
+
+@admin.register(Count)
+class CountAdmin(ReadOnlyAdmin):
+    """What was counted, and what that changed."""
+
+    list_display: ClassVar = ["as_of", "product", "location", "counted", "variance", "actor", "recorded_at"]
+    list_filter: ClassVar = ["tenant"]
+    list_select_related: ClassVar = ["product", "location"]
+    search_fields: ClassVar = ["product__sku", "=source_key"]
+    ordering: ClassVar = ["-id"]
+
+
+@admin.register(Transfer)
+class TransferAdmin(ReadOnlyAdmin):
+    """What is on its way between two places."""
+
+    list_display: ClassVar = ["code", "product", "origin", "destination", "sent", "received", "updated_at"]
+    list_filter: ClassVar = ["tenant"]
+    list_select_related: ClassVar = ["product", "origin", "destination"]
+    search_fields: ClassVar = ["=code", "product__sku"]
+    ordering: ClassVar = ["-id"]
+
+
+@admin.register(Oversell)
+class OversellAdmin(ReadOnlyAdmin):
+    """Balances that had fewer units than were promised."""
+
+    list_display: ClassVar = ["product", "location", "units_short", "opened_at", "closed_at"]
+    list_filter: ClassVar = [("closed_at", admin.EmptyFieldListFilter), "tenant"]
+    list_select_related: ClassVar = ["product", "location"]
+    search_fields: ClassVar = ["product__sku"]
+    ordering: ClassVar = ["-id"]
 
 
 @admin.register(FeedCursor)

@@ -1,28 +1,32 @@
-"""The one verb: the only code that writes balances, movements and reservations (law 2).
+"""The one verb: the only code that moves stock (law 2).
 
-Each function is one short transaction (or a part of the caller's): it takes its idempotency key, locks the balances it
-touches in one fixed order, then writes every change of a balance and its movement **in one statement** (`MOVE`).
+Every function here is one call of one SQL function (`sql/`), which does the whole transaction: it takes the idempotency
+keys, locks the balances it touches in one fixed order, decides every request of the call, then writes reservations,
+balances and movements. One request and many are the same call; each gets a verdict of its own, and a refused one
+changes nothing and blocks nobody. Inside a caller's transaction the call is a part of it.
 
-A *request* may be refused: `reserve` and `adjust` raise InsufficientStock and nothing has changed. A *fact* is never
-refused: `receive`, and `reserve(..., is_fact=True)` for a sale that a channel already made. A fact that leaves fewer
-units than are promised opens an oversell (`Balance.oversold_since`), in the same statement.
+A *request* may be refused: `reserve`, `adjust`, `restock` with an expected version, transfers. A *fact* is never
+refused: a sale, a return, a receipt, a loss, a count, `reserve(..., is_fact=True)` for a sale that a channel already
+made. A fact that leaves fewer units than are promised opens an oversell.
 
-Every verb takes a `key`, unique per tenant. The same key with the same request returns the first answer and changes
-nothing; with another request it raises KeyReused. A refused request leaves its key unused.
+A `key` is unique per tenant. The same key with the same request returns the first answer and changes nothing; with
+another request it raises KeyReused. A refused request leaves its key unused.
 """
 
 import hashlib
-import json
+import time
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, TypeVar
 
-from django.db import DataError, IntegrityError, connection, transaction
+import msgspec
+from django.db import DataError, OperationalError, connection, transaction
 
-from apps.inventory.models import Balance, Location, Movement, Reservation
+from apps.inventory.models import Batch, LedgerKey, Location, Movement
+from apps.inventory.refusals import REFUSALS, InsufficientStock, InvalidQuantity, LedgerError, UnknownPlace
 from apps.tenants.models import Tenant
 
 T = TypeVar("T")
@@ -30,112 +34,176 @@ T = TypeVar("T")
 QUANTITY_MAX = 1_000_000_000
 """No single movement is larger; a balance that would pass PostgreSQL's integer is refused by the database."""
 
-COUNTING_KINDS = frozenset({Movement.Kind.RECEIPT, Movement.Kind.ADJUSTMENT})
-"""After one of these the number on hand is known; a sale alone says nothing about what is left."""
+DEADLOCK_TRIES_MAX = 3
+"""Locks are taken in one order, so a deadlock is next to impossible; a victim of one is simply tried again."""
 
-
-class LedgerError(Exception):
-    """A request the ledger refused. Nothing was changed. `code` is stable."""
-
-    code = "ledger_error"
-
-
-class InvalidQuantity(LedgerError):
-    """The quantity is zero, negative where it may not be, or absurdly large."""
-
-    code = "invalid_quantity"
-
-
-class InsufficientStock(LedgerError):
-    """Fewer units are available than were asked for."""
-
-    code = "insufficient_stock"
-
-    def __init__(self, *, product_id: int, location_id: int | None, requested: int, available: int) -> None:
-        super().__init__(f"{requested} units were asked for and {max(available, 0)} are available; nothing was changed")
-        self.product_id = product_id
-        self.location_id = location_id
-        self.requested = requested
-        self.available = available
-
-
-class KeyReused(LedgerError):
-    """The idempotency key was already used for a different request."""
-
-    code = "idempotency_key_reused"
-
-
-class UnknownReservation(LedgerError):
-    """This tenant has no such reservation."""
-
-    code = "unknown_reservation"
-
-
-class ReservationEnded(LedgerError):
-    """The reservation was confirmed, released or expired before."""
-
-    code = "reservation_ended"
-
-    def __init__(self, status: str) -> None:
-        super().__init__(f"the reservation is already {status}; nothing was changed")
-        self.status = status
-
-
-class UnknownPlace(LedgerError):
-    """This tenant has no such product or location."""
-
-    code = "unknown_product_or_location"
+FACTS = frozenset(
+    {Movement.Kind.RECEIPT, Movement.Kind.SALE, Movement.Kind.RETURN, Movement.Kind.LOSS, Movement.Kind.COUNT}
+)
+"""Kinds that happened whether the hub likes it or not."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cause:
     """Why stock moves, and who moves it: what a person needs to explain the number later.
 
-    actor: `user:7`, `worker:events`, `command:receive_stock` …
-    reference_type, reference_id: the document behind it, such as `order` and its id.
-    occurred_at: when it happened in the world; None means now.
+    actor: `user:7`, `key:saldo_1a2b3c4d`, `worker:events`, `command:receive_stock` …
+    reference_type, reference_id, reference_line: the document behind it, such as `order`, its id and line.
+    occurred_at: when it happened in the world; None means now. Never later than now: a clock ahead is cut to it.
     """
 
     actor: str
     reason: str = ""
     reference_type: str = ""
     reference_id: str = ""
+    reference_line: str = ""
     source: str = "saldo"
     source_key: str = ""
     trace_id: uuid.UUID = field(default_factory=uuid.uuid4)
     occurred_at: datetime | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Move:
+    """One change of what is on hand.
+
+    quantity: units, more than 0; signed for ADJUSTMENT; for COUNT what was counted as of `cause.occurred_at`.
+    is_fact: None means by kind (FACTS); what a source reports has happened, so it is a fact whatever its kind.
+    key: None when the caller keeps "once" itself.
+    batch_number: the batch it belongs to; None lets the product's picking rule decide.
+    expected_version: refuse when the balance's version is another one.
+    transfer_code, other_location_id: for TRANSFER_OUT (to where) and TRANSFER_IN (from where).
+    count_order: decides between two counts of the same moment, such as the source's sequence, padded with zeros.
+    reverses_id: the movement that this one takes back, at most once.
+    """
+
+    kind: Movement.Kind
+    product_id: int
+    location_id: int
+    quantity: int
+    cause: Cause
+    key: str | None = None
+    is_fact: bool | None = None
+    unit_cost: Decimal | None = None
+    batch_number: str | None = None
+    batch_expires_at: datetime | None = None
+    expected_version: int | None = None
+    transfer_code: str | None = None
+    other_location_id: int | None = None
+    count_order: str = ""
+    reverses_id: int | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Posted:
-    """One movement as it was written."""
+    """What a verb did to one balance, and the numbers after it.
 
-    movement_id: int
+    movement_ids is empty for a count that is older than the newest one: it is kept and changes nothing.
+    """
+
+    movement_ids: tuple[int, ...]
     kind: str
     product_id: int
     location_id: int
     on_hand: int
     reserved: int
+    available: int
     version: int
+    replayed: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """Units of a product to reserve: at one location, or (None) wherever the tenant has most of it."""
+    """Units of a product to reserve: at one location, or (without any) wherever the tenant has most of it.
 
-    product_id: int
+    The product is named by its id or else by `sku` or `product` (its id for programs); the location by its id or else
+    by `store` (its code) or `location` (its id for programs).
+    """
+
+    product_id: int | None
     quantity: int
     location_id: int | None = None
+    sku: str | None = None
+    product: str | None = None
+    store: str | None = None
+    location: str | None = None
+
+    @property
+    def is_placed(self) -> bool:
+        """Tell whether the line says where."""
+        return self.location_id is not None or self.store is not None or self.location is not None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReserveRequest:
+    """Promise the units of every line, all or nothing. ttl_seconds None: until it is confirmed or released."""
+
+    tenant_id: int
+    lines: Sequence[Line]
+    cause: Cause
+    key: str | None = None
+    ttl_seconds: int | None = None
+    requester_id: str = ""
+    is_fact: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Reserved:
-    """One reservation as it was made."""
+    """One reservation as it was made, and the balance after it. Times are ISO 8601 with their zone."""
 
     reservation_id: str
     product_id: int
     location_id: int
     quantity: int
+    created_at: str = field(compare=False)
+    expires_at: str | None
+    available: int = field(compare=False)
+    version: int = field(compare=False)
+    replayed: bool = field(default=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndRequest:
+    """End a reservation: let `quantity` of its units go (None: all) and return the rest, or take the promise back."""
+
+    tenant_id: int
+    reservation_id: uuid.UUID | str
+    is_confirmed: bool
+    cause: Cause
+    key: str | None = None
+    quantity: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a reservation ended, and the balance after it."""
+
+    reservation_id: str
+    status: str
+    product_id: int
+    location_id: int
+    confirmed: int
+    returned: int
+    on_hand: int
+    reserved: int
+    available: int
+    version: int
+    ended_at: str = field(compare=False)
+    replayed: bool = field(default=False, compare=False)
+
+
+# --- the verbs ----------------------------------------------------------------------------------------------------
+
+
+def post(tenant: Tenant, moves: Sequence[Move]) -> list[Posted | LedgerError]:
+    """Change what is on hand, in one transaction: a verdict for each move, in the order given."""
+    requests = [_move_request(tenant, move) for move in moves]
+    return [_posted(verdict) for verdict in _call("inventory_post", requests)]
+
+
+def post_one(tenant: Tenant, move: Move) -> Posted:
+    """Make one move and return it. Raises LedgerError when it was refused."""
+    return _or_raise(post(tenant, [move])[0])
 
 
 def receive(
@@ -148,47 +216,49 @@ def receive(
     cause: Cause,
     unit_cost: Decimal | None = None,
 ) -> Posted:
-    """Take `quantity` units in (a fact: goods arrived). Returns the movement. Raises InvalidQuantity, UnknownPlace."""
-    _check_quantity(quantity)
-
-    def post() -> Posted:
-        _ensure_balance(tenant, product_id, location_id)
-        return _move(tenant, product_id, location_id, Movement.Kind.RECEIPT, quantity, 0, cause, unit_cost=unit_cost)
-
-    return _once(
-        tenant, key, ["receive", product_id, location_id, quantity, unit_cost], post, lambda answer: Posted(**answer)
+    """Take `quantity` units in (a fact: goods arrived). Raises InvalidQuantity, UnknownPlace."""
+    return post_one(
+        tenant,
+        Move(
+            kind=Movement.Kind.RECEIPT,
+            product_id=product_id,
+            location_id=location_id,
+            quantity=quantity,
+            cause=cause,
+            key=key,
+            unit_cost=unit_cost,
+        ),
     )
 
 
 def adjust(tenant: Tenant, product_id: int, location_id: int, delta: int, *, key: str, cause: Cause) -> Posted:
     """Correct the number on hand by `delta` units, up or down (a request).
 
-    Returns the movement. Raises InsufficientStock when fewer than `-delta` units are available (what is promised to
-    somebody cannot be corrected away), InvalidQuantity, UnknownPlace.
+    Raises InsufficientStock when fewer than `-delta` units are available (what is promised to somebody cannot be
+    corrected away), InvalidQuantity, UnknownPlace.
     """
-    _check_quantity(abs(delta))
-
-    def post() -> Posted:
-        _ensure_balance(tenant, product_id, location_id)
-        if delta < 0:
-            available = _lock_balances(tenant, [product_id])[product_id].get(location_id, 0)
-            if available < -delta:
-                raise InsufficientStock(
-                    product_id=product_id, location_id=location_id, requested=-delta, available=available
-                )
-        return _move(tenant, product_id, location_id, Movement.Kind.ADJUSTMENT, delta, 0, cause)
-
-    return _once(tenant, key, ["adjust", product_id, location_id, delta], post, lambda answer: Posted(**answer))
+    return post_one(
+        tenant,
+        Move(
+            kind=Movement.Kind.ADJUSTMENT,
+            product_id=product_id,
+            location_id=location_id,
+            quantity=delta,
+            cause=cause,
+            key=key,
+        ),
+    )
 
 
 def reserve(
     tenant: Tenant,
     lines: Sequence[Line],
     *,
-    key: str,
+    key: str | None,
     cause: Cause,
     among: Iterable[int] | None = None,
     is_fact: bool = False,
+    ttl_seconds: int | None = None,
 ) -> list[Reserved]:
     """Promise the units of every line, all or nothing, and return the reservations (one per product and place).
 
@@ -196,125 +266,276 @@ def reserve(
     available, from several places when one has too few; `among` limits those places to some location ids.
     As a request it raises InsufficientStock. As a fact (a channel already sold the units) it is never refused: what no
     place can cover is promised at the fullest one, and that balance is oversold from then on.
-    Also raises InvalidQuantity, UnknownPlace.
+    Also raises InvalidQuantity, UnknownPlace, KeyReused.
     """
-    for line in lines:
-        _check_quantity(line.quantity)
     places = sorted(among) if among is not None else None
-
-    def post() -> list[Reserved]:
-        products = sorted({line.product_id for line in lines})
-        for product_id, location_id in sorted({(line.product_id, line.location_id or 0) for line in lines}):
-            if location_id:
-                _ensure_balance(tenant, product_id, location_id)
-            elif is_fact and not _has_balance(tenant, product_id, places):
-                _ensure_balance(tenant, product_id, _first_location(tenant, places))
-        available = _lock_balances(tenant, products)
-        wanted = _place_lines(lines, available, places, is_fact=is_fact)
-        return [
-            _reserve_at(tenant, product_id, location_id, quantity, key, cause)
-            for (product_id, location_id), quantity in sorted(wanted.items())
-        ]
-
-    request = ["reserve", sorted((li.product_id, li.location_id or 0, li.quantity) for li in lines), places, is_fact]
-    return _once(tenant, key, request, post, lambda answer: [Reserved(**row) for row in answer])
+    asked = ReserveRequest(
+        tenant_id=tenant.pk, lines=lines, cause=cause, key=key, ttl_seconds=ttl_seconds, is_fact=is_fact
+    )
+    request = _reserve_request(asked, extra=places)
+    if all(line.is_placed for line in lines):
+        return _or_raise(_reserved(_call("inventory_reserve", [request])[0]))
+    with transaction.atomic():
+        if key is None or not _is_known(tenant, key):
+            placed = _place_lines(tenant, lines, places, is_fact=is_fact)
+            request["lines"] = [_line(line) for line in placed]
+        return _or_raise(_reserved(_call("inventory_reserve", [request])[0]))
 
 
-def confirm(tenant: Tenant, reservation_id: uuid.UUID | str, *, key: str, cause: Cause) -> Posted:
-    """Let the promised units leave: on hand and reserved both fall. Raises UnknownReservation, ReservationEnded."""
-    return _end(tenant, reservation_id, Reservation.Status.CONFIRMED, Movement.Kind.CONFIRM, key, cause)
+def reserve_many(requests: Sequence[ReserveRequest]) -> list[list[Reserved] | LedgerError]:
+    """Decide many reservations in one transaction, a verdict each. Every line says where. Does not wait for keys."""
+    asked = [_reserve_request(request) for request in requests]
+    return [_reserved(verdict) for verdict in _call("inventory_reserve", asked, may_wait=False)]
 
 
-def release(tenant: Tenant, reservation_id: uuid.UUID | str, *, key: str, cause: Cause) -> Posted:
-    """Take the promise back: reserved falls, on hand stays. Raises UnknownReservation, ReservationEnded."""
-    return _end(tenant, reservation_id, Reservation.Status.RELEASED, Movement.Kind.RELEASE, key, cause)
+def confirm(
+    tenant: Tenant, reservation_id: uuid.UUID | str, *, key: str, cause: Cause, quantity: int | None = None
+) -> Ended:
+    """Let the promised units leave: on hand and reserved both fall. Of a part, the rest becomes available again.
 
-
-# --- the parts of a verb, in the order a verb uses them -----------------------------------------------------------
-
-
-def _check_quantity(quantity: int) -> None:
-    if not 0 < quantity <= QUANTITY_MAX:
-        raise InvalidQuantity(f"a quantity must be from 1 to {QUANTITY_MAX}, not {quantity}; nothing was changed")
-
-
-def _once(tenant: Tenant, key: str, request: list[Any], post: Callable[[], T], recall: Callable[[Any], T]) -> T:
-    """Run `post` once per key: claim the key, do the work, keep the answer; a repeat recalls the kept answer.
-
-    A second caller with the same key waits at the INSERT until the first commits or rolls back, so two callers at the
-    same moment still do the work once.
+    Raises UnknownReservation, ReservationEnded, QuantityExceedsReservation, KeyReused.
     """
-    fingerprint = hashlib.sha256(json.dumps(request, default=str).encode()).hexdigest()
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(
-            "INSERT INTO inventory_keys (tenant_id, key, fingerprint) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING",
-            [tenant.pk, key, fingerprint],
-        )
-        if cursor.rowcount:
-            result = post()
-            cursor.execute(
-                "UPDATE inventory_keys SET answer = %s WHERE tenant_id = %s AND key = %s",
-                [json.dumps(_plain(result)), tenant.pk, key],
-            )
-            return result
-        cursor.execute(
-            "SELECT fingerprint, answer FROM inventory_keys WHERE tenant_id = %s AND key = %s", [tenant.pk, key]
-        )
-        first_fingerprint, answer = cursor.fetchone()
-    if first_fingerprint != fingerprint:
-        raise KeyReused(f"the key {key!r} was used before for a different request; nothing was changed")
-    return recall(json.loads(answer))
+    asked = EndRequest(
+        tenant_id=tenant.pk, reservation_id=reservation_id, is_confirmed=True, cause=cause, key=key, quantity=quantity
+    )
+    return _or_raise(_ended(_call("inventory_end", [_end_request(asked)])[0]))
 
 
-def _plain(result: Any) -> Any:
-    return [asdict(row) for row in result] if isinstance(result, list) else asdict(result)
+def release(tenant: Tenant, reservation_id: uuid.UUID | str, *, key: str, cause: Cause) -> Ended:
+    """Take the promise back: reserved falls, on hand stays. Raises UnknownReservation, ReservationEnded, KeyReused."""
+    asked = EndRequest(tenant_id=tenant.pk, reservation_id=reservation_id, is_confirmed=False, cause=cause, key=key)
+    return _or_raise(_ended(_call("inventory_end", [_end_request(asked)])[0]))
 
 
-def _ensure_balance(tenant: Tenant, product_id: int, location_id: int) -> None:
-    """Make the balance row when there is none. Raises UnknownPlace when product or location is not this tenant's.
+def end_many(requests: Sequence[EndRequest]) -> list[Ended | LedgerError]:
+    """End many reservations in one transaction, a verdict each. Does not wait for keys."""
+    asked = [_end_request(request) for request in requests]
+    return [_ended(verdict) for verdict in _call("inventory_end", asked, may_wait=False)]
 
-    The composite foreign keys say whose they are; asking first would be a race and a second query.
+
+def expire_due(balances_max: int = 200) -> int:
+    """End the holds and batches that are due, some balances at a time. Returns how many movements that made."""
+    made = 0
+    while True:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT inventory_expire(%s)", [balances_max])
+            step = int(cursor.fetchone()[0])
+        made += step
+        if not step:
+            return made
+
+
+def block_batch(tenant: Tenant, batch_id: uuid.UUID | str, *, cause: Cause) -> int:
+    """Take a batch off sale and return how many free units that are. Raises UnknownBatch, BatchExpired."""
+    return _set_batch_status(tenant, batch_id, Batch.Status.BLOCKED, cause)
+
+
+def unblock_batch(tenant: Tenant, batch_id: uuid.UUID | str, *, cause: Cause) -> int:
+    """Put a blocked batch back on sale and return how many units that frees. Raises UnknownBatch, BatchExpired."""
+    return _set_batch_status(tenant, batch_id, Batch.Status.ACTIVE, cause)
+
+
+# --- requests to and verdicts from the SQL functions --------------------------------------------------------------
+
+
+def _move_request(tenant: Tenant, move: Move) -> dict[str, Any]:
+    smallest = {Movement.Kind.ADJUSTMENT: -QUANTITY_MAX, Movement.Kind.COUNT: 0}.get(move.kind, 1)
+    is_nothing = move.quantity == 0 and move.kind != Movement.Kind.COUNT
+    if is_nothing or not smallest <= move.quantity <= QUANTITY_MAX:
+        return {"refusal": InvalidQuantity(quantity=move.quantity)}
+    request = {
+        "kind": move.kind.value,
+        "lines": [{"product_id": move.product_id, "location_id": move.location_id, "quantity": move.quantity}],
+        "is_fact": move.kind in FACTS if move.is_fact is None else move.is_fact,
+        "unit_cost": move.unit_cost,
+        "batch_number": move.batch_number or None,
+        "batch_expires_at": move.batch_expires_at,
+        "expected_version": move.expected_version,
+        "transfer_code": move.transfer_code,
+        "other_location_id": move.other_location_id,
+        "count_order": move.count_order,
+        "reverses_id": move.reverses_id,
+    }
+    return _with_key_and_cause(request, tenant.pk, move.key, move.cause)
+
+
+def _reserve_request(asked: ReserveRequest, extra: Any = None) -> dict[str, Any]:
+    wrong = next((line.quantity for line in asked.lines if not 0 < line.quantity <= QUANTITY_MAX), None)
+    if wrong is not None:
+        return {"refusal": InvalidQuantity(quantity=wrong)}
+    request = {
+        "lines": [_line(line) for line in asked.lines],
+        "ttl_seconds": asked.ttl_seconds,
+        "is_fact": asked.is_fact,
+        "requester_id": asked.requester_id,
+        "among": extra,
+    }
+    return _with_key_and_cause(request, asked.tenant_id, asked.key, asked.cause)
+
+
+def _end_request(asked: EndRequest) -> dict[str, Any]:
+    if asked.quantity is not None and not 0 < asked.quantity <= QUANTITY_MAX:
+        return {"refusal": InvalidQuantity(quantity=asked.quantity)}
+    request = {
+        "reservation_id": str(asked.reservation_id),
+        "ending": "CONFIRM" if asked.is_confirmed else "RELEASE",
+        "quantity": asked.quantity,
+    }
+    return _with_key_and_cause(request, asked.tenant_id, asked.key, asked.cause)
+
+
+def _line(line: Line) -> dict[str, Any]:
+    return {name: value for name in Line.__slots__ if (value := getattr(line, name)) is not None}
+
+
+def _with_key_and_cause(request: dict[str, Any], tenant_id: int, key: str | None, cause: Cause) -> dict[str, Any]:
+    """Add who and why. The fingerprint is of what was asked, not of why: a retry has another trace id."""
+    if key is not None:
+        request["fingerprint"] = hashlib.sha256(msgspec.json.encode(request, order="deterministic")).hexdigest()
+    request.update(asdict(cause), tenant_id=tenant_id, key=key)
+    return request
+
+
+def _call(function: str, requests: list[dict[str, Any]], *, may_wait: bool = True) -> list[Any]:
+    """Run an SQL function on the requests and return a verdict each: its JSON, or the refusal that was clear before.
+
+    One request that the database cannot hold (a balance past an integer) fails the whole statement: then each is tried
+    alone, and only that one is refused.
     """
+    asked = [request for request in requests if "refusal" not in request]
     try:
-        with transaction.atomic(), connection.cursor() as cursor:
-            cursor.execute(
-                """INSERT INTO inventory_balances
-                       (tenant_id, product_id, location_id, quantity_on_hand, quantity_reserved, version)
-                   VALUES (%s, %s, %s, 0, 0, 0) ON CONFLICT DO NOTHING""",
-                [tenant.pk, product_id, location_id],
-            )
-    except IntegrityError:
-        raise UnknownPlace(
-            f"product {product_id} or location {location_id} is not known to this tenant; nothing was changed"
-        ) from None
+        answers = iter(_execute(function, asked, may_wait) if asked else [])
+    except DataError:
+        if len(asked) == 1:
+            return [InvalidQuantity(quantity=_quantity(asked[0]))]
+        return [_call(function, [request], may_wait=may_wait)[0] for request in requests]
+    return [request["refusal"] if "refusal" in request else next(answers) for request in requests]
 
 
-def _has_balance(tenant: Tenant, product_id: int, places: list[int] | None) -> bool:
-    rows = Balance.objects.filter(tenant=tenant, product_id=product_id)
-    return (rows if places is None else rows.filter(location_id__in=places)).exists()
+def _quantity(request: dict[str, Any]) -> Any:
+    return request["lines"][0]["quantity"] if "lines" in request else request.get("quantity")
 
 
-def _first_location(tenant: Tenant, places: list[int] | None) -> int:
-    """Return where a sale is booked of a product that never had stock anywhere: the oldest of the locations."""
-    rows = Location.objects.filter(tenant=tenant)
-    location = (rows if places is None else rows.filter(pk__in=places)).order_by("pk").first()
-    if location is None:
-        raise UnknownPlace("this tenant has no location yet, so there is no place to reserve from; make one first")
-    return location.pk
+def _execute(function: str, requests: list[dict[str, Any]], may_wait: bool) -> list[Any]:
+    text = msgspec.json.encode(requests).decode()
+    statement = f"SELECT {function}(%s, %s)"
+    if connection.in_atomic_block:
+        with transaction.atomic(), connection.cursor() as cursor:  # a savepoint: a refused value must not end theirs
+            cursor.execute(statement, [text, may_wait])
+            return list(msgspec.json.decode(cursor.fetchone()[0]))
+    for tried in range(DEADLOCK_TRIES_MAX):
+        try:
+            with connection.cursor() as cursor:  # one statement is one transaction: no BEGIN, no COMMIT to wait for
+                cursor.execute(statement, [text, may_wait])
+                return list(msgspec.json.decode(cursor.fetchone()[0]))
+        except OperationalError as error:
+            is_deadlock = getattr(error.__cause__, "sqlstate", "") == "40P01"
+            if not is_deadlock or tried == DEADLOCK_TRIES_MAX - 1:
+                raise
+            time.sleep(0.01 * 2**tried)
+    raise AssertionError("unreachable")
+
+
+def _refusal(verdict: Any) -> LedgerError | None:
+    if isinstance(verdict, LedgerError):
+        return verdict
+    if "code" not in verdict:
+        return None
+    facts = {name: value for name, value in verdict.items() if name != "code"}
+    if "available" in facts:
+        facts["available"] = max(facts["available"], 0)
+    return REFUSALS[verdict["code"]](**facts)
+
+
+def _posted(verdict: Any) -> Posted | LedgerError:
+    if refusal := _refusal(verdict):
+        return refusal
+    return Posted(
+        tuple(verdict["movement_ids"]),
+        *(verdict["kind"], verdict["product_id"], verdict["location_id"]),
+        *(verdict["on_hand"], verdict["reserved"], verdict["available"], verdict["version"]),
+        replayed="replayed" in verdict,
+    )
+
+
+def _reserved(verdict: Any) -> list[Reserved] | LedgerError:
+    if refusal := _refusal(verdict):
+        return refusal
+    created_at, is_replayed = verdict["created_at"], "replayed" in verdict
+    return [Reserved(**row, created_at=created_at, replayed=is_replayed) for row in verdict["reservations"]]
+
+
+def _ended(verdict: Any) -> Ended | LedgerError:
+    if refusal := _refusal(verdict):
+        return refusal
+    del verdict["movement_id"]
+    return Ended(**verdict)
+
+
+def _or_raise(verdict: T | LedgerError) -> T:
+    if isinstance(verdict, LedgerError):
+        raise verdict
+    return verdict
+
+
+def _set_batch_status(tenant: Tenant, batch_id: uuid.UUID | str, status: Batch.Status, cause: Cause) -> int:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT inventory_set_batch_status(%s, %s, %s, jsonb_populate_record(NULL::inventory_ledger, %s))",
+            [tenant.pk, str(batch_id), status.value, msgspec.json.encode(asdict(cause)).decode()],
+        )
+        verdict = msgspec.json.decode(cursor.fetchone()[0])
+    if refusal := _refusal(verdict):
+        raise refusal
+    return int(verdict["units"])
+
+
+# --- where lines without a place are taken ------------------------------------------------------------------------
+
+
+def _is_known(tenant: Tenant, key: str) -> bool:
+    """Tell whether the key has its answer already: then nothing needs a place."""
+    return LedgerKey.objects.filter(tenant=tenant, key=key).exists()
+
+
+def _place_lines(tenant: Tenant, lines: Sequence[Line], places: list[int] | None, *, is_fact: bool) -> list[Line]:
+    """Return the lines with a place each, under the locks of all balances of their products.
+
+    Lines that name their location are served first. Raises InsufficientStock unless the request is a fact.
+    """
+    anywhere: dict[int, int] = {}
+    placed = [line for line in lines if line.is_placed]
+    for line in lines:
+        if not line.is_placed and line.product_id is not None:
+            anywhere[line.product_id] = anywhere.get(line.product_id, 0) + line.quantity
+    available = _lock_balances(tenant, sorted({line.product_id for line in lines if line.product_id is not None}))
+    for line in placed:
+        if line.product_id is not None and line.location_id in available[line.product_id]:
+            available[line.product_id][line.location_id] -= line.quantity
+    for product_id, quantity in sorted(anywhere.items()):
+        left_at = {
+            location_id: units
+            for location_id, units in available[product_id].items()
+            if places is None or location_id in places
+        }
+        if is_fact and not left_at:
+            left_at = {_first_location(tenant, places): 0}
+        taken = _fullest_first(product_id, quantity, left_at, is_fact=is_fact)
+        placed.extend(Line(product_id, units, location_id) for location_id, units in taken.items())
+    return placed
 
 
 def _lock_balances(tenant: Tenant, product_ids: list[int]) -> dict[int, dict[int, int]]:
-    """Lock every balance of the products, in one fixed order, and return what is available: {product: {location: n}}.
+    """Lock every balance of the products and return what is available: {product: {location: units}}.
 
-    The order (product, location) is the same in every transaction, so two of them wait for each other but never in a
-    circle. NO KEY UPDATE lets the foreign keys of other writers pass.
+    In the order of sql/lines.sql, so that two transactions never wait for each other in a circle.
     """
     available: dict[int, dict[int, int]] = {product_id: {} for product_id in product_ids}
     with connection.cursor() as cursor:
         cursor.execute(
             """SELECT product_id, location_id, quantity_available FROM inventory_balances
                WHERE tenant_id = %s AND product_id = ANY(%s)
-               ORDER BY product_id, location_id FOR NO KEY UPDATE""",
+               ORDER BY tenant_id, product_id, location_id FOR NO KEY UPDATE""",
             [tenant.pk, product_ids],
         )
         for product_id, location_id, quantity in cursor.fetchall():
@@ -322,35 +543,13 @@ def _lock_balances(tenant: Tenant, product_ids: list[int]) -> dict[int, dict[int
     return available
 
 
-def _place_lines(
-    lines: Sequence[Line], available: dict[int, dict[int, int]], places: list[int] | None, *, is_fact: bool
-) -> dict[tuple[int, int], int]:
-    """Decide how many units of which product are taken where: {(product, location): units}.
-
-    Lines that name their location are served first. Raises InsufficientStock unless the request is a fact.
-    """
-    wanted: dict[tuple[int, int], int] = {}
-    anywhere: dict[int, int] = {}
-    for line in lines:
-        if line.location_id is None:
-            anywhere[line.product_id] = anywhere.get(line.product_id, 0) + line.quantity
-        else:
-            place = (line.product_id, line.location_id)
-            wanted[place] = wanted.get(place, 0) + line.quantity
-    for (product_id, location_id), quantity in wanted.items():
-        there = available[product_id].get(location_id, 0)
-        if there < quantity and not is_fact:
-            raise InsufficientStock(product_id=product_id, location_id=location_id, requested=quantity, available=there)
-
-    for product_id, quantity in anywhere.items():
-        left_at = {
-            location_id: there - wanted.get((product_id, location_id), 0)
-            for location_id, there in available[product_id].items()
-            if places is None or location_id in places
-        }
-        for location_id, units in _fullest_first(product_id, quantity, left_at, is_fact=is_fact).items():
-            wanted[product_id, location_id] = wanted.get((product_id, location_id), 0) + units
-    return wanted
+def _first_location(tenant: Tenant, places: list[int] | None) -> int:
+    """Return where a sale is booked of a product that never had stock anywhere: the oldest of the locations."""
+    rows = Location.objects.filter(tenant=tenant)
+    location = (rows if places is None else rows.filter(pk__in=places)).order_by("pk").first()
+    if location is None:
+        raise UnknownPlace
+    return location.pk
 
 
 def _fullest_first(product_id: int, quantity: int, left_at: dict[int, int], *, is_fact: bool) -> dict[int, int]:
@@ -370,112 +569,3 @@ def _fullest_first(product_id: int, quantity: int, left_at: dict[int, int], *, i
     if missing:
         taken[by_fullness[0]] = taken.get(by_fullness[0], 0) + missing
     return taken
-
-
-def _reserve_at(tenant: Tenant, product_id: int, location_id: int, quantity: int, key: str, cause: Cause) -> Reserved:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """INSERT INTO inventory_reservations
-                   (id, tenant_id, product_id, location_id, quantity, status, idempotency_key,
-                    reference_type, reference_id)
-               VALUES (uuidv7(), %s, %s, %s, %s, 'PENDING', %s, %s, %s) RETURNING id""",
-            [tenant.pk, product_id, location_id, quantity, key, cause.reference_type, cause.reference_id],
-        )
-        reservation_id: uuid.UUID = cursor.fetchone()[0]
-    _move(tenant, product_id, location_id, Movement.Kind.RESERVE, 0, quantity, cause, reservation_id=reservation_id)
-    return Reserved(str(reservation_id), product_id, location_id, quantity)
-
-
-def _end(
-    tenant: Tenant, reservation_id: uuid.UUID | str, status: str, kind: Movement.Kind, key: str, cause: Cause
-) -> Posted:
-    """End a pending reservation, once: the conditional UPDATE lets one of several rivals through."""
-
-    def post() -> Posted:
-        with connection.cursor() as cursor:
-            cursor.execute(
-                """UPDATE inventory_reservations SET status = %s, updated_at = now()
-                   WHERE tenant_id = %s AND id = %s AND status = 'PENDING'
-                   RETURNING product_id, location_id, quantity""",
-                [status, tenant.pk, reservation_id],
-            )
-            row = cursor.fetchone()
-        if row is None:
-            raise _why_not_ended(tenant, reservation_id)
-        product_id, location_id, quantity = row
-        leaves = quantity if kind == Movement.Kind.CONFIRM else 0
-        return _move(tenant, product_id, location_id, kind, -leaves, -quantity, cause, reservation_id=reservation_id)
-
-    return _once(tenant, key, ["end", str(reservation_id), status], post, lambda answer: Posted(**answer))
-
-
-def _why_not_ended(tenant: Tenant, reservation_id: uuid.UUID | str) -> LedgerError:
-    reservation = Reservation.objects.filter(tenant=tenant, pk=reservation_id).first()
-    if reservation is None:
-        return UnknownReservation("this tenant has no such reservation; nothing was changed")
-    return ReservationEnded(reservation.status)
-
-
-MOVE = """
-WITH moved AS (
-    UPDATE inventory_balances
-       SET quantity_on_hand = quantity_on_hand + %(on_hand_delta)s,
-           quantity_reserved = quantity_reserved + %(reserved_delta)s,
-           version = version + 1,
-           oversold_since = CASE
-               WHEN quantity_on_hand + %(on_hand_delta)s < quantity_reserved + %(reserved_delta)s
-               THEN COALESCE(oversold_since, now()) END,
-           counted_at = CASE WHEN %(is_counting)s THEN COALESCE(counted_at, now()) ELSE counted_at END,
-           last_updated = now()
-     WHERE tenant_id = %(tenant_id)s AND product_id = %(product_id)s AND location_id = %(location_id)s
-    RETURNING tenant_id, product_id, location_id, quantity_on_hand, quantity_reserved, version
-)
-INSERT INTO inventory_ledger (
-    tenant_id, product_id, location_id, kind, transaction_type, on_hand_delta, reserved_delta,
-    on_hand_after, reserved_after, version, reservation_id, unit_cost, reason, reference_type, reference_id,
-    actor, source, source_key, trace_id, occurred_at)
-SELECT tenant_id, product_id, location_id, %(kind)s, %(transaction_type)s, %(on_hand_delta)s, %(reserved_delta)s,
-       quantity_on_hand, quantity_reserved, version, %(reservation_id)s, %(unit_cost)s, %(reason)s,
-       %(reference_type)s, %(reference_id)s, %(actor)s, %(source)s, %(source_key)s, %(trace_id)s,
-       COALESCE(%(occurred_at)s, now())
-  FROM moved
-RETURNING id, on_hand_after, reserved_after, version
-"""
-
-
-def _move(
-    tenant: Tenant,
-    product_id: int,
-    location_id: int,
-    kind: Movement.Kind,
-    on_hand_delta: int,
-    reserved_delta: int,
-    cause: Cause,
-    *,
-    reservation_id: uuid.UUID | str | None = None,
-    unit_cost: Decimal | None = None,
-) -> Posted:
-    """Change one balance and write its movement, in one statement. The balance row exists.
-
-    Raises InvalidQuantity when the balance would be larger than the database can hold.
-    """
-    values = {
-        "tenant_id": tenant.pk,
-        "product_id": product_id,
-        "location_id": location_id,
-        "kind": kind.value,
-        "transaction_type": Movement.TRANSACTION_TYPES[kind],
-        "is_counting": kind in COUNTING_KINDS,
-        "on_hand_delta": on_hand_delta,
-        "reserved_delta": reserved_delta,
-        "reservation_id": reservation_id,
-        "unit_cost": unit_cost,
-        **asdict(cause),
-    }
-    try:
-        with transaction.atomic(), connection.cursor() as cursor:
-            cursor.execute(MOVE, values)
-            movement_id, on_hand, reserved, version = cursor.fetchone()
-    except DataError as overflow:
-        raise InvalidQuantity(f"the movement does not fit ({overflow}); nothing was changed") from None
-    return Posted(movement_id, kind.value, product_id, location_id, on_hand, reserved, version)

@@ -2,38 +2,59 @@
 
 Nouns. A **product** is what one SKU names. A **location** is a place that holds stock: a shop, a warehouse. A
 **balance** is the one true number of a product at a location: `on_hand` units are there, `reserved` of them are
-promised, `available = on_hand - reserved` may still be promised. A **movement** is one change of a balance, written
-once and never altered. A **reservation** is a promise: PENDING until it is confirmed, released or expires.
+promised, `blocked` of them may not be sold (free units of expired or blocked batches), and
+`available = on_hand - reserved - blocked` may still be promised. A **movement** is one change of a balance, written
+once and never altered. A **reservation** is a promise: PENDING until it is confirmed, released or expires. A **batch**
+is the part of a balance that was made together and expires together; a **hold** ties a reservation to its batches. A
+**count** says what was there as of a moment. A **transfer** is what left one place for another. An **oversell** is the
+case of a balance with fewer units than are promised, from the movement that began it to the one that ended it.
 
-Sign convention. A movement carries the change of both numbers (`on_hand_delta`, `reserved_delta`, negative when units
-leave) and both numbers after it.
+Sign convention. A movement carries the change of each number (`on_hand_delta`, `reserved_delta`, `blocked_delta`,
+negative when units leave) and the numbers after it. `occurred_at` is when it happened in the world, `recorded_at` when
+the hub wrote it; the first is never after the second, and the second rises with a balance's versions.
 
 Invariants, each held by the database itself:
 * a balance is the sum of its movements, and its version counts them (`ledger.py` writes both in one statement);
 * `reserved` is the sum of the open reservations and never negative;
-* less on hand than reserved is possible only as a recorded fact, and then `oversold_since` says since when;
+* less on hand than reserved is possible only as a recorded fact, and then `oversold_since` says since when, and an
+  open oversell which movement did it;
+* where a balance has batches, their quantities add up to what is on hand and their holds to what is reserved;
 * a movement is never changed or removed (triggers), only answered by another one.
 
-Only `ledger.py` writes balances, movements and reservations. `prove.py` checks all of this on live data.
+Only `ledger.py` writes any of these but products and locations, through the functions in `sql/`. `prove.py` checks all
+of this on live data.
 """
 
 from typing import ClassVar
 
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import F, Func, Q
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
 from apps.tenants.models import Tenant
 
 
+class NewId(Func):
+    """A version-7 UUID from the database: unique, and in the order of making."""
+
+    function = "uuidv7"
+    output_field = models.UUIDField()
+
+
 class Product(models.Model):
     """What one SKU of a tenant names."""
+
+    class Picking(models.TextChoices):
+        FEFO = "FEFO", _("First expired, first out")
+        FIFO = "FIFO", _("First in, first out")
 
     tenant = models.ForeignKey(Tenant, models.PROTECT, related_name="+", verbose_name=_("tenant"))
     sku = models.CharField("SKU", max_length=100)
     gtin = models.CharField("GTIN", max_length=14, blank=True)
     name = models.CharField(_("name"), max_length=300)
+    picking = models.CharField(_("picking of batches"), max_length=4, choices=Picking, default=Picking.FEFO)
+    public_id = models.UUIDField(_("id for programs"), unique=True, db_default=NewId(), editable=False)
     created_at = models.DateTimeField(_("created at"), auto_now_add=True)
 
     TENANT_PATH: ClassVar[str] = "tenant"
@@ -59,6 +80,7 @@ class Location(models.Model):
     tenant = models.ForeignKey(Tenant, models.PROTECT, related_name="+", verbose_name=_("tenant"))
     code = models.CharField(_("code"), max_length=50)
     name = models.CharField(_("name"), max_length=200)
+    public_id = models.UUIDField(_("id for programs"), unique=True, db_default=NewId(), editable=False)
     created_at = models.DateTimeField(_("created at"), auto_now_add=True)
 
     TENANT_PATH: ClassVar[str] = "tenant"
@@ -85,8 +107,9 @@ class Balance(models.Model):
     location = models.ForeignKey(Location, models.PROTECT, related_name="balances", verbose_name=_("location"))
     on_hand = models.IntegerField(_("on hand"), db_column="quantity_on_hand", default=0)
     reserved = models.IntegerField(_("reserved"), db_column="quantity_reserved", default=0)
+    blocked = models.IntegerField(_("blocked"), db_column="quantity_blocked", default=0, db_default=0)
     available = models.GeneratedField(
-        expression=F("on_hand") - F("reserved"),
+        expression=F("on_hand") - F("reserved") - F("blocked"),
         output_field=models.IntegerField(),
         db_persist=True,
         db_column="quantity_available",
@@ -97,6 +120,11 @@ class Balance(models.Model):
     # Since when the number on hand is known: the first receipt or correction. Before that a sale may already have been
     # booked here, and saying "zero" to a channel would be a guess.
     counted_at = models.DateTimeField(_("counted since"), null=True)
+    # The newest count's moment, and its place among counts of the same moment: changes before it are in it already.
+    count_as_of = models.DateTimeField(_("counted as of"), null=True)
+    count_order = models.CharField(max_length=64, default="", db_default="")
+    has_batches = models.BooleanField(_("has batches"), default=False, db_default=False)
+    unit_cost = models.DecimalField(_("average unit cost"), max_digits=15, decimal_places=4, null=True)
     last_updated = models.DateTimeField(_("last updated"), db_default=Now())
 
     TENANT_PATH: ClassVar[str] = "tenant"
@@ -124,19 +152,21 @@ class Movement(models.Model):
 
     class Kind(models.TextChoices):
         RECEIPT = "RECEIPT", _("Receipt")
+        SALE = "SALE", _("Sale")
+        RETURN = "RETURN", _("Return")
+        LOSS = "LOSS", _("Loss")
         ADJUSTMENT = "ADJUSTMENT", _("Adjustment")
+        COUNT = "COUNT", _("Count")
+        # what happened before a count but was told after it: the count had seen it
+        COUNT_ABSORB = "COUNT_ABSORB", _("Seen by the count")
+        TRANSFER_OUT = "TRANSFER_OUT", _("Transfer out")
+        TRANSFER_IN = "TRANSFER_IN", _("Transfer in")
         RESERVE = "RESERVE", _("Reservation")
         CONFIRM = "CONFIRM", _("Confirmation")
         RELEASE = "RELEASE", _("Release")
-
-    #: Each kind belongs to one of the requirement's four transaction types (requirement 003, `inventory_ledger`).
-    TRANSACTION_TYPES: ClassVar[dict[str, str]] = {
-        Kind.RECEIPT: "IN",
-        Kind.ADJUSTMENT: "ADJUSTMENT",
-        Kind.RESERVE: "OUT",
-        Kind.CONFIRM: "OUT",
-        Kind.RELEASE: "IN",
-    }
+        EXPIRE = "EXPIRE", _("Expiry")
+        BLOCK = "BLOCK", _("Batch blocked")
+        UNBLOCK = "UNBLOCK", _("Batch released for sale")
 
     id = models.BigAutoField(primary_key=True)
     tenant = models.ForeignKey(
@@ -148,18 +178,24 @@ class Movement(models.Model):
     location = models.ForeignKey(
         Location, models.PROTECT, related_name="+", db_constraint=False, db_index=False, verbose_name=_("location")
     )
+    batch_id = models.UUIDField(_("batch"), null=True)
     kind = models.CharField(_("kind"), max_length=16, choices=Kind)
+    # one of requirement 003's IN, OUT, ADJUSTMENT, TRANSFER; follows from the kind (sql/apply.sql)
     transaction_type = models.CharField(_("transaction type"), max_length=16)
     on_hand_delta = models.IntegerField(_("change on hand"))
     reserved_delta = models.IntegerField(_("change reserved"))
+    blocked_delta = models.IntegerField(_("change blocked"), db_default=0)
     on_hand_after = models.IntegerField(_("on hand after"))
     reserved_after = models.IntegerField(_("reserved after"))
+    blocked_after = models.IntegerField(_("blocked after"), db_default=0)
     version = models.BigIntegerField(_("version"))
     reservation_id = models.UUIDField(_("reservation"), null=True)
+    reverses_id = models.BigIntegerField(_("movement that this one reverses"), null=True)
     unit_cost = models.DecimalField(_("unit cost"), max_digits=15, decimal_places=4, null=True)
     reason = models.CharField(_("reason"), max_length=200)
     reference_type = models.CharField(_("reference type"), max_length=50)
     reference_id = models.CharField(_("reference"), max_length=128)
+    reference_line = models.CharField(_("reference line"), max_length=64, db_default="")
     actor = models.CharField(_("actor"), max_length=128)
     source = models.CharField(_("source"), max_length=64)
     source_key = models.CharField(_("source key"), max_length=200)
@@ -199,8 +235,12 @@ class Reservation(models.Model):
         Location, models.PROTECT, related_name="+", db_constraint=False, db_index=False, verbose_name=_("location")
     )
     quantity = models.PositiveIntegerField(_("quantity"))
+    confirmed_quantity = models.PositiveIntegerField(_("confirmed quantity"), default=0, db_default=0)
     status = models.CharField(_("status"), max_length=16, choices=Status, default=Status.PENDING)
     idempotency_key = models.CharField(_("idempotency key"), max_length=200)
+    requester_id = models.CharField(_("requester"), max_length=128, default="", db_default="")
+    ttl_seconds = models.PositiveIntegerField(_("time to live (s)"), null=True)
+    expires_at = models.DateTimeField(_("expires at"), null=True)  # the database's clock; empty: never
     reference_type = models.CharField(_("reference type"), max_length=50)
     reference_id = models.CharField(_("reference"), max_length=128)
     created_at = models.DateTimeField(_("created at"), db_default=Now())
@@ -213,21 +253,177 @@ class Reservation(models.Model):
         verbose_name = _("reservation")
         verbose_name_plural = _("reservations")
         constraints: ClassVar[list[models.BaseConstraint]] = [
-            models.UniqueConstraint(
-                fields=["tenant", "idempotency_key", "product", "location"], name="reservation_once_per_key_and_place"
-            ),
             models.CheckConstraint(condition=Q(quantity__gt=0), name="reservation_of_something"),
         ]
         indexes: ClassVar[list[models.Index]] = [
-            # open promises of a product at a place: what `prove` sums
+            # open promises of a product at a place, those that are due first
             models.Index(
-                fields=["tenant", "product", "location"], condition=Q(status="PENDING"), name="reservation_open"
+                fields=["tenant", "product", "location", "expires_at"],
+                condition=Q(status="PENDING"),
+                name="reservation_open",
             ),
-            models.Index(fields=["tenant", "reference_type", "reference_id"], name="reservation_by_reference"),
+            models.Index(
+                fields=["expires_at"], condition=Q(status="PENDING", expires_at__isnull=False), name="reservation_due"
+            ),
+            models.Index(
+                fields=["tenant", "reference_type", "reference_id"],
+                condition=~Q(reference_type=""),
+                name="reservation_by_reference",
+            ),
         ]
 
     def __str__(self) -> str:
         return f"{self.quantity} × {self.product_id}@{self.location_id} {self.status}"
+
+
+class Batch(models.Model):
+    """Units of a product at a location that were made together. The one without a number holds all that has none."""
+
+    class Status(models.TextChoices):
+        ACTIVE = "ACTIVE", _("Active")
+        BLOCKED = "BLOCKED", _("Blocked")
+        EXPIRED = "EXPIRED", _("Expired")
+
+    id = models.UUIDField(primary_key=True, db_default=NewId())
+    tenant = models.ForeignKey(
+        Tenant, models.PROTECT, related_name="+", db_constraint=False, db_index=False, verbose_name=_("tenant")
+    )
+    product = models.ForeignKey(
+        Product, models.PROTECT, related_name="+", db_constraint=False, db_index=False, verbose_name=_("product")
+    )
+    location = models.ForeignKey(
+        Location, models.PROTECT, related_name="+", db_constraint=False, db_index=False, verbose_name=_("location")
+    )
+    batch_number = models.CharField(_("batch number"), max_length=100, blank=True)
+    quantity = models.IntegerField(_("quantity"))
+    reserved = models.IntegerField(_("reserved"))
+    expires_at = models.DateTimeField(_("expires at"), db_column="expiry_date", null=True)
+    status = models.CharField(_("status"), max_length=20, choices=Status, default=Status.ACTIVE)
+    created_at = models.DateTimeField(_("created at"), db_default=Now())
+    updated_at = models.DateTimeField(_("updated at"), db_default=Now())
+
+    TENANT_PATH: ClassVar[str] = "tenant"
+
+    class Meta:
+        db_table = "inventory_batches"
+        verbose_name = _("batch")
+        verbose_name_plural = _("batches")
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(
+                fields=["tenant", "product", "location", "batch_number"], name="batch_once_per_place"
+            ),
+            models.CheckConstraint(condition=Q(reserved__gte=0), name="batch_reserved_not_negative"),
+        ]
+        indexes: ClassVar[list[models.Index]] = [
+            models.Index(
+                fields=["expires_at"], condition=Q(status="ACTIVE", expires_at__isnull=False), name="batch_due"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.batch_number or "-"
+
+
+class BatchHold(models.Model):
+    """How many units of a batch a reservation was given. Kept after the reservation ended: who got what."""
+
+    pk = models.CompositePrimaryKey("reservation_id", "batch_id")
+    tenant = models.ForeignKey(Tenant, models.PROTECT, related_name="+", db_constraint=False, db_index=False)
+    reservation = models.ForeignKey(Reservation, models.PROTECT, related_name="batch_holds")
+    batch = models.ForeignKey(Batch, models.PROTECT, related_name="holds")
+    quantity = models.PositiveIntegerField(_("quantity"))
+
+    TENANT_PATH: ClassVar[str] = "tenant"
+
+    class Meta:
+        db_table = "inventory_batch_holds"
+        verbose_name = _("batch hold")
+        verbose_name_plural = _("batch holds")
+
+
+class Count(models.Model):
+    """What somebody counted, as of a moment. Without a variance it was older than another count and changed nothing."""
+
+    tenant = models.ForeignKey(Tenant, models.PROTECT, related_name="+", db_index=False, verbose_name=_("tenant"))
+    product = models.ForeignKey(Product, models.PROTECT, related_name="+", db_index=False, verbose_name=_("product"))
+    location = models.ForeignKey(Location, models.PROTECT, related_name="+", db_index=False, verbose_name=_("location"))
+    as_of = models.DateTimeField(_("counted as of"))
+    count_order = models.CharField(max_length=64)
+    counted = models.IntegerField(_("counted"))
+    variance = models.IntegerField(_("variance"), null=True)
+    actor = models.CharField(_("actor"), max_length=128)
+    source = models.CharField(_("source"), max_length=64)
+    source_key = models.CharField(_("source key"), max_length=200)
+    recorded_at = models.DateTimeField(_("recorded at"), db_default=Now())
+
+    TENANT_PATH: ClassVar[str] = "tenant"
+
+    class Meta:
+        db_table = "inventory_counts"
+        verbose_name = _("count")
+        verbose_name_plural = _("counts")
+        indexes: ClassVar[list[models.Index]] = [
+            models.Index(fields=["tenant", "product", "location", "-as_of"], name="count_of_balance"),
+        ]
+
+
+class Transfer(models.Model):
+    """Units of a product on their way from one place to another. What was lost is received and lost on paper."""
+
+    id = models.UUIDField(primary_key=True, db_default=NewId())
+    tenant = models.ForeignKey(Tenant, models.PROTECT, related_name="+", verbose_name=_("tenant"))
+    code = models.CharField(_("code"), max_length=128)
+    product = models.ForeignKey(Product, models.PROTECT, related_name="+", verbose_name=_("product"))
+    origin = models.ForeignKey(Location, models.PROTECT, related_name="+", null=True, verbose_name=_("from"))
+    destination = models.ForeignKey(Location, models.PROTECT, related_name="+", null=True, verbose_name=_("to"))
+    sent = models.IntegerField(_("sent"))
+    received = models.IntegerField(_("received"))
+    unit_cost = models.DecimalField(_("unit cost"), max_digits=15, decimal_places=4, null=True)
+    created_at = models.DateTimeField(_("created at"), db_default=Now())
+    updated_at = models.DateTimeField(_("updated at"), db_default=Now())
+
+    TENANT_PATH: ClassVar[str] = "tenant"
+
+    class Meta:
+        db_table = "inventory_transfers"
+        verbose_name = _("transfer")
+        verbose_name_plural = _("transfers")
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(fields=["tenant", "code", "product"], name="transfer_once_per_code_and_product"),
+            models.CheckConstraint(condition=Q(sent__gte=0, received__gte=0), name="transfer_counts_not_negative"),
+        ]
+
+    @property
+    def in_transit(self) -> int:
+        """Return how many units are still on their way; what arrived before it was sent is not owed."""
+        return max(self.sent - self.received, 0)
+
+
+class Oversell(models.Model):
+    """A balance that had fewer units than were promised: what began it, how many were short, what ended it."""
+
+    tenant = models.ForeignKey(Tenant, models.PROTECT, related_name="+", db_index=False, verbose_name=_("tenant"))
+    product = models.ForeignKey(Product, models.PROTECT, related_name="+", db_index=False, verbose_name=_("product"))
+    location = models.ForeignKey(Location, models.PROTECT, related_name="+", db_index=False, verbose_name=_("location"))
+    opened_at = models.DateTimeField(_("since"))
+    opened_version = models.BigIntegerField(_("version of the balance that began it"))
+    units_short = models.PositiveIntegerField(_("units short"))  # at worst
+    closed_at = models.DateTimeField(_("until"), null=True)
+    closed_version = models.BigIntegerField(_("version of the balance that ended it"), null=True)
+
+    TENANT_PATH: ClassVar[str] = "tenant"
+
+    class Meta:
+        db_table = "inventory_oversells"
+        verbose_name = _("oversell")
+        verbose_name_plural = _("oversells")
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(
+                fields=["tenant", "product", "location"],
+                condition=Q(closed_at__isnull=True),
+                name="oversell_open_once_per_balance",
+            ),
+        ]
 
 
 class LedgerKey(models.Model):

@@ -3,6 +3,8 @@
 from celery import shared_task
 from django.db import connection
 
+from apps.inventory import ledger
+
 PARTITION_MONTHS_AHEAD = 3
 
 
@@ -11,3 +13,13 @@ def make_partitions() -> None:
     """Make the ledger partitions of the coming months, well before the first row needs them."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT inventory_make_partitions(%s)", [PARTITION_MONTHS_AHEAD])
+
+
+@shared_task
+def expire_due() -> None:
+    """Give back what expired holds kept, and take expired batches off sale.
+
+    A hold that is due counts no longer the moment somebody needs its units; this keeps the numbers that people and
+    channels see from waiting for that.
+    """
+    ledger.expire_due()

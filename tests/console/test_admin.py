@@ -167,7 +167,7 @@ def test_a_connector_publishes_only_stock_of_its_own_tenant(root: Client, rows: 
 
 def test_a_rows_tenant_is_fixed_once_it_exists(root: Client, rows: dict[type[Model], Model]) -> None:
     product, other = rows[Product], factories.TenantFactory()
-    values = {"tenant": other.pk, "sku": "NOVO", "name": "Novo nome", "gtin": ""}
+    values = {"tenant": other.pk, "sku": "NOVO", "name": "Novo nome", "gtin": "", "picking": "FEFO"}
     assert root.post(page(Product, "change", product.pk), values).status_code == 302
     product.refresh_from_db()
     assert product.sku == "NOVO"

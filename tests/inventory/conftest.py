@@ -1,12 +1,14 @@
 """A shop to move stock in."""
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from itertools import count
+from typing import Any
 
 import pytest
 
 from apps.inventory import ledger
-from apps.inventory.models import Balance, Location, Product
+from apps.inventory.models import Balance, Location, Movement, Product
 from apps.tenants.models import Tenant
 
 
@@ -33,8 +35,30 @@ class Shop:
     def adjust(self, product: Product, location: Location, delta: int, key: str | None = None) -> ledger.Posted:
         return ledger.adjust(self.tenant, product.pk, location.pk, delta, key=key or self.key(), cause=self.cause())
 
-    def reserve(self, *lines: ledger.Line, key: str | None = None, **options: object) -> list[ledger.Reserved]:
+    def reserve(self, *lines: ledger.Line, key: str | None = None, **options: Any) -> list[ledger.Reserved]:
         return ledger.reserve(self.tenant, lines, key=key or self.key(), cause=self.cause(), **options)
+
+    def a_move(
+        self,
+        kind: Movement.Kind,
+        quantity: int,
+        *,
+        at: datetime | None = None,
+        location: Location | None = None,
+        **options: Any,
+    ) -> ledger.Move:
+        """A move of shirts, at the store unless told otherwise."""
+        options.setdefault("product_id", self.shirt.pk)
+        return ledger.Move(
+            kind=kind,
+            location_id=(location or self.store).pk,
+            quantity=quantity,
+            cause=ledger.Cause(actor="test", reason="test", occurred_at=at),
+            **options,
+        )
+
+    def move(self, kind: Movement.Kind, quantity: int, **options: Any) -> ledger.Posted:
+        return ledger.post_one(self.tenant, self.a_move(kind, quantity, **options))
 
     def numbers(self, product: Product, location: Location) -> tuple[int, int, int]:
         """Return on hand, reserved, available."""

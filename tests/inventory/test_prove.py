@@ -15,7 +15,7 @@ CORRUPTIONS = {
         "UPDATE inventory_ledger SET on_hand_after = 77 WHERE version = 1"
     ),
     "what is reserved is the sum of the open reservations": "UPDATE inventory_reservations SET quantity = quantity + 1",
-    "a reservation begins once and ends at most once, as its status says": (
+    "a reservation holds and gives back what it says, as its status says": (
         "UPDATE inventory_reservations SET status = 'CONFIRMED'"
     ),
     "a movement that names a reservation names one that exists": "DELETE FROM inventory_reservations",

@@ -6,6 +6,7 @@ from django.core.management.base import CommandError, CommandParser
 from apps.common.commands import SaldoCommand
 from apps.inventory import ledger
 from apps.inventory.models import Location, Product
+from apps.inventory.refusals import LedgerError
 from apps.tenants.lookup import tenant_named
 
 
@@ -35,10 +36,10 @@ class Command(SaldoCommand):
         key = options["key"] or f"receive_stock:{uuid.uuid4()}"
         try:
             posted = ledger.receive(tenant, product.pk, location.pk, options["quantity"], key=key, cause=cause)
-        except ledger.LedgerError as refusal:
+        except LedgerError as refusal:
             if is_new:
                 location.delete()
-            raise CommandError(f"Nothing was received: {refusal}.") from None
+            raise CommandError(f"Nothing was received: {refusal}") from None
         return {
             "sku": product.sku,
             "location": location.code,
@@ -47,5 +48,5 @@ class Command(SaldoCommand):
             "reserved": posted.reserved,
             "available": posted.on_hand - posted.reserved,
             "version": posted.version,
-            "movement": posted.movement_id,
+            "movement": posted.movement_ids[0],
         }

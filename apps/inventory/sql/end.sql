@@ -1,0 +1,105 @@
+-- End reservations, each once: let their units go (CONFIRM, whole or part) or take the promise back (RELEASE).
+--
+-- A request: tenant_id, key, fingerprint, reservation_id, ending, quantity (NULL: all), and its cause.
+-- Accepted: {"reservation_id", "status", "product_id", "location_id", "confirmed", "returned", "on_hand", "reserved",
+-- "available", "version", "movement_id", "ended_at"}. Refused: {"code", …}; a hold whose deadline has passed expires
+-- there and then.
+--
+-- Balances are locked before reservations are read for good: an expiry holds the balance too, so one of two rivals waits
+-- and then sees what the other did.
+CREATE OR REPLACE FUNCTION inventory_end(requests jsonb, may_wait boolean DEFAULT false) RETURNS jsonb
+LANGUAGE plpgsql SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+DECLARE
+    verdicts jsonb[] := inventory_take_keys(requests, may_wait);
+    lines inventory_line[];
+    balances inventory_balances[];
+    balance inventory_balances;
+    moment timestamptz;
+    moves inventory_ledger[] := '{}';
+    ended inventory_reservations[] := '{}';
+    asked record;
+    held inventory_reservations;
+    cause inventory_ledger;
+    move inventory_ledger;
+    taken integer;
+    wanted text;
+BEGIN
+    SELECT coalesce(array_agg(ROW(n, tenant_id, product_id, location_id, 0, slot)::inventory_line ORDER BY n), '{}')
+      INTO lines FROM (
+        SELECT e.n, r.tenant_id, r.product_id, r.location_id,
+               dense_rank() OVER (ORDER BY r.tenant_id, r.product_id, r.location_id) AS slot
+          FROM jsonb_array_elements(requests) WITH ORDINALITY AS e (j, n)
+          JOIN inventory_reservations AS r
+            ON r.id = (j ->> 'reservation_id')::uuid AND r.tenant_id = (j ->> 'tenant_id')::bigint) AS named;
+    SELECT array_agg(b), greatest(clock_timestamp(), max(b.last_updated) + interval '1 microsecond')
+      INTO balances, moment FROM inventory_lock(lines) AS b;
+
+    FOR asked IN
+        SELECT e.n, e.j AS request, r AS held, l.slot FROM jsonb_array_elements(requests) WITH ORDINALITY AS e (j, n)
+          LEFT JOIN unnest(lines) AS l ON l.request = e.n
+          LEFT JOIN inventory_reservations AS r ON l.slot IS NOT NULL AND r.id = (e.j ->> 'reservation_id')::uuid
+         ORDER BY e.n
+    LOOP
+        CONTINUE WHEN verdicts[asked.n] IS NOT NULL;
+        held := asked.held;
+        IF asked.slot IS NULL THEN
+            verdicts[asked.n] := '{"code": "unknown_reservation"}';
+            CONTINUE;
+        END IF;
+        SELECT e.status INTO held.status FROM unnest(ended) AS e WHERE e.id = held.id;  -- by an earlier request of this call
+        held.status := coalesce(held.status, (asked.held).status);
+        wanted := asked.request ->> 'ending';
+        IF held.status <> 'PENDING' THEN
+            verdicts[asked.n] := jsonb_build_object('status', held.status, 'code', CASE held.status
+                WHEN 'EXPIRED' THEN 'reservation_expired'
+                WHEN 'CONFIRMED' THEN 'reservation_already_confirmed' ELSE 'reservation_already_released' END);
+            CONTINUE;
+        END IF;
+        IF held.expires_at <= moment THEN
+            wanted := 'EXPIRE';
+            verdicts[asked.n] := '{"status": "EXPIRED", "code": "reservation_expired"}';
+        END IF;
+        taken := CASE WHEN wanted = 'CONFIRM' THEN coalesce((asked.request ->> 'quantity')::integer, held.quantity) ELSE 0 END;
+        IF taken > held.quantity THEN
+            verdicts[asked.n] := jsonb_build_object('code', 'quantity_exceeds_reservation', 'reserved', held.quantity);
+            CONTINUE;
+        END IF;
+
+        balance := balances[asked.slot];
+        cause := jsonb_populate_record(NULL::inventory_ledger, asked.request);
+        FOR move IN
+            SELECT * FROM inventory_ending(held, taken, CASE wanted WHEN 'EXPIRE' THEN 'EXPIRE' ELSE 'RELEASE' END,
+                                           balance.has_batches)
+        LOOP
+            IF wanted = 'EXPIRE' THEN
+                move := inventory_due_move(move, moment);
+            ELSE
+                move := inventory_with_cause(move, cause, moment);
+            END IF;
+            moves := moves || move;
+            moment := moment + interval '1 microsecond';
+            balance := inventory_after(balance, move);
+            IF move.on_hand_delta <> 0 AND move.occurred_at <= balance.count_as_of THEN
+                moves := moves || inventory_absorb(move, balance.count_as_of, moment);
+                moment := moment + interval '1 microsecond';
+                balance := inventory_after(balance, moves[cardinality(moves)]);
+            END IF;
+        END LOOP;
+        balances[asked.slot] := balance;
+        held.status := CASE wanted WHEN 'CONFIRM' THEN 'CONFIRMED' WHEN 'RELEASE' THEN 'RELEASED' ELSE 'EXPIRED' END;
+        held.confirmed_quantity := taken;
+        ended := ended || held;
+        verdicts[asked.n] := coalesce(verdicts[asked.n], jsonb_build_object(
+            'reservation_id', held.id, 'status', held.status, 'product_id', held.product_id,
+            'location_id', held.location_id, 'confirmed', taken, 'returned', held.quantity - taken,
+            'on_hand', balance.quantity_on_hand, 'reserved', balance.quantity_reserved,
+            'available', balance.quantity_available, 'version', balance.version, 'movement_id', move.id, 'ended_at', moment));
+    END LOOP;
+
+    UPDATE inventory_reservations AS r
+       SET status = e.status, confirmed_quantity = e.confirmed_quantity, updated_at = moment
+      FROM unnest(ended) AS e WHERE r.id = e.id;
+    PERFORM inventory_apply(moves);
+    PERFORM inventory_keep_answers(requests, verdicts);
+    RETURN to_jsonb(verdicts);
+END $$;

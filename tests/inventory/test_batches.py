@@ -1,0 +1,126 @@
+"""Batches: who is picked first, what holds them, what leaves the shelf when a date passes or somebody recalls it."""
+
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from apps.inventory import ledger, refusals
+from apps.inventory.ledger import Line
+from apps.inventory.models import Balance, Batch, BatchHold, Movement, Product, Reservation
+
+from .conftest import Shop
+
+Kind = Movement.Kind
+
+
+def in_days(days: float) -> dict[str, object]:
+    return {"batch_expires_at": timezone.now() + timedelta(days=days)}
+
+
+@pytest.fixture
+def dairy(shop: Shop) -> Shop:
+    """Ten of B, which expire later but came first, and five of A."""
+    shop.move(Kind.RECEIPT, 10, batch_number="B", **in_days(60))
+    shop.move(Kind.RECEIPT, 5, batch_number="A", **in_days(30))
+    return shop
+
+
+def batches(shop: Shop) -> dict[str, tuple[int, int]]:
+    rows = Batch.objects.filter(product=shop.shirt).order_by("batch_number")
+    return {row.batch_number: (row.quantity, row.reserved) for row in rows}
+
+
+def test_what_expires_first_goes_first_and_a_hold_may_span_batches(dairy: Shop) -> None:
+    [held] = dairy.reserve(Line(dairy.shirt.pk, 7, dairy.store.pk))
+    assert batches(dairy) == {"": (0, 0), "A": (5, 5), "B": (10, 2)}
+    assert BatchHold.objects.filter(reservation_id=held.reservation_id).count() == 2
+    ledger.confirm(dairy.tenant, held.reservation_id, key=dairy.key(), cause=dairy.cause())
+    assert batches(dairy) == {"": (0, 0), "A": (0, 0), "B": (8, 0)}
+
+
+def test_first_in_first_out_where_the_product_asks_for_it(dairy: Shop) -> None:
+    Product.objects.filter(pk=dairy.shirt.pk).update(picking=Product.Picking.FIFO)
+    dairy.reserve(Line(dairy.shirt.pk, 7, dairy.store.pk))
+    assert batches(dairy) == {"": (0, 0), "A": (5, 0), "B": (10, 7)}
+
+
+def test_a_part_confirmed_returns_the_rest_to_its_batches(dairy: Shop) -> None:
+    [held] = dairy.reserve(Line(dairy.shirt.pk, 7, dairy.store.pk))
+    ended = ledger.confirm(dairy.tenant, held.reservation_id, key=dairy.key(), cause=dairy.cause(), quantity=3)
+    assert (ended.confirmed, ended.returned, ended.available) == (3, 4, 12)
+    assert batches(dairy) == {"": (0, 0), "A": (2, 0), "B": (10, 0)}
+
+
+def test_a_blocked_batch_leaves_what_is_available_at_once(dairy: Shop) -> None:
+    batch = Batch.objects.get(batch_number="B")
+    assert ledger.block_batch(dairy.tenant, batch.pk, cause=dairy.cause()) == 10
+    assert Balance.objects.get(product=dairy.shirt).available == 5
+    with pytest.raises(refusals.InsufficientStock):
+        dairy.reserve(Line(dairy.shirt.pk, 6, dairy.store.pk))
+    ledger.unblock_batch(dairy.tenant, batch.pk, cause=dairy.cause())
+    assert Balance.objects.get(product=dairy.shirt).available == 15
+
+
+def test_what_a_blocked_batch_gets_back_stays_off_sale(dairy: Shop) -> None:
+    [held] = dairy.reserve(Line(dairy.shirt.pk, 7, dairy.store.pk))
+    ledger.block_batch(dairy.tenant, Batch.objects.get(batch_number="A").pk, cause=dairy.cause())
+    ended = ledger.release(dairy.tenant, held.reservation_id, key=dairy.key(), cause=dairy.cause())
+    assert ended.available == 10
+
+
+def test_a_batch_whose_date_passed_is_not_sold(dairy: Shop) -> None:
+    Batch.objects.filter(batch_number="A").update(expires_at=timezone.now() - timedelta(seconds=1))
+    with pytest.raises(refusals.InsufficientStock) as refusal:
+        dairy.reserve(Line(dairy.shirt.pk, 11, dairy.store.pk))
+    assert refusal.value.facts["available"] == 10
+    assert Batch.objects.get(batch_number="A").status == Batch.Status.EXPIRED
+    with pytest.raises(refusals.BatchExpired):
+        ledger.unblock_batch(dairy.tenant, Batch.objects.get(batch_number="A").pk, cause=dairy.cause())
+
+
+def test_the_sweeper_retires_batches_and_says_so_in_the_ledger(dairy: Shop) -> None:
+    Batch.objects.filter(batch_number="A").update(expires_at=timezone.now() - timedelta(seconds=1))
+    assert ledger.expire_due() == 1
+    assert Balance.objects.get(product=dairy.shirt).available == 10
+    assert Movement.objects.get(kind=Kind.BLOCK).blocked_delta == 5
+
+
+def test_a_sale_beyond_what_the_batches_hold_stands_without_a_number(dairy: Shop) -> None:
+    posted = dairy.move(Kind.SALE, 20)
+    assert posted.on_hand == -5
+    assert batches(dairy) == {"": (-5, 0), "A": (0, 0), "B": (0, 0)}
+
+
+def test_what_was_there_before_the_first_batch_keeps_its_holds(shop: Shop) -> None:
+    shop.receive(shop.shirt, shop.store, 10)
+    [held] = shop.reserve(Line(shop.shirt.pk, 4, shop.store.pk))
+    shop.move(Kind.RECEIPT, 5, batch_number="A", **in_days(30))
+    assert batches(shop) == {"": (10, 4), "A": (5, 0)}
+    ledger.confirm(shop.tenant, held.reservation_id, key=shop.key(), cause=shop.cause())
+    assert batches(shop) == {"": (6, 0), "A": (5, 0)}
+
+
+def test_of_two_dates_for_one_batch_the_earlier_counts(dairy: Shop) -> None:
+    dairy.move(Kind.RECEIPT, 1, batch_number="A", **in_days(90))
+    assert Batch.objects.get(batch_number="A").expires_at < timezone.now() + timedelta(days=31)
+
+
+def test_an_adjustment_of_a_batch_takes_no_more_than_is_free_in_it(dairy: Shop) -> None:
+    with pytest.raises(refusals.InsufficientStock):
+        dairy.move(Kind.ADJUSTMENT, -6, batch_number="A")
+    with pytest.raises(refusals.UnknownBatch):
+        dairy.move(Kind.ADJUSTMENT, -1, batch_number="Z")
+    assert dairy.move(Kind.ADJUSTMENT, -5, batch_number="A").on_hand == 10
+
+
+def test_a_count_shares_its_difference_out(dairy: Shop) -> None:
+    assert dairy.move(Kind.COUNT, 8).on_hand == 8
+    assert batches(dairy) == {"": (0, 0), "A": (0, 0), "B": (8, 0)}
+
+
+def test_an_expired_hold_returns_to_its_batch(dairy: Shop) -> None:
+    [held] = dairy.reserve(Line(dairy.shirt.pk, 5, dairy.store.pk), ttl_seconds=60)
+    Reservation.objects.filter(pk=held.reservation_id).update(expires_at=timezone.now())
+    assert ledger.expire_due() == 1
+    assert batches(dairy)["A"] == (5, 0)
