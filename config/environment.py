@@ -10,6 +10,8 @@ from typing import NoReturn
 from urllib.parse import urlsplit
 
 import environ
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from django.core.exceptions import ImproperlyConfigured
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -100,6 +102,31 @@ def fernet_keys(name: str, *, cure: str) -> list[str]:
         if not is_valid:
             refuse(name, "holds a key that is not 32 url-safe base64 bytes", f"Make one: {FERNET_KEY_COMMAND}")
     return keys
+
+
+def jwt_key(name: str, algorithm: str) -> str:
+    """Return the key that bearer tokens are checked with: for RS256 a public key, for HS256 a secret, else nothing.
+
+    A PEM key may stand on one line with `\\n` for its line ends. The kind and strength of the key are checked, because
+    a public key taken for a secret, or a short secret, would let anybody sign.
+    """
+    value = text(name, "").replace("\\n", "\n")
+    if bool(value) != bool(algorithm):
+        refuse(name, "and JWT_ALGORITHM are set one without the other", "Set both to take tokens, or neither.")
+    if algorithm == "HS256" and (len(value) < 32 or "-----BEGIN" in value):
+        refuse(name, "is no secret for HS256", "Use 32 random characters or more; for a public key choose RS256.")
+    if algorithm == "RS256" and not _is_rsa_public_key(value):
+        cure = "Use the identity provider's public key: -----BEGIN PUBLIC KEY----- …"
+        refuse(name, "is not an RSA public key of 2048 bits or more in PEM", cure)
+    return value
+
+
+def _is_rsa_public_key(pem: str) -> bool:
+    try:
+        key = load_pem_public_key(pem.encode())
+    except ValueError:
+        return False
+    return isinstance(key, RSAPublicKey) and key.key_size >= 2048
 
 
 def redis_socket_or_tcp(name: str, *, cure: str) -> str:

@@ -80,7 +80,7 @@ INSTALLED_APPS = [
     "apps.sandbox",
 ]
 #: Where machines call often: answered before any of the middleware below (common/fast_lane.py).
-FAST_LANE = ("/api/integracoes/ml/notificacoes/",)
+FAST_LANE = ("/v1/", "/api/integracoes/ml/notificacoes/")
 MIDDLEWARE = [
     "apps.common.fast_lane.FastLane",
     "django.middleware.security.SecurityMiddleware",
@@ -148,6 +148,15 @@ CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 3
 CELERY_TIMEZONE = "UTC"
 DJANGO_STRUCTLOG_CELERY_ENABLED = False
 
+# --- The API: who calls, and how much ---------------------------------------------------------------------------
+
+API_RATE_LIMIT_PER_MINUTE = env.integer("API_RATE_LIMIT_PER_MINUTE", 120_000, low=0, high=10_000_000)
+API_BODY_MAX_BYTES = env.integer("API_BODY_MAX_BYTES", 1024 * 1024, low=1024, high=2 * 1024 * 1024)
+JWT_ALGORITHM = env.choice("JWT_ALGORITHM", "", ("", "RS256", "HS256"))
+JWT_KEY = env.jwt_key("JWT_KEY", JWT_ALGORITHM)
+JWT_ISSUER = env.text("JWT_ISSUER", "")
+JWT_AUDIENCE = env.text("JWT_AUDIENCE", "")
+
 # --- Mercado Livre ----------------------------------------------------------------------------------------------
 
 MERCADOLIVRE_API_URL = env.http_url("MERCADOLIVRE_API_URL", "https://api.mercadolibre.com")
@@ -183,7 +192,7 @@ STORAGES = {
 
 
 REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": ["apps.tenants.authentication.ApiKeyAuthentication"],
+    "DEFAULT_AUTHENTICATION_CLASSES": ["apps.tenants.authentication.CallerAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["apps.tenants.authentication.HasScope"],
     "EXCEPTION_HANDLER": "apps.common.problems.handle",
     "UNAUTHENTICATED_USER": None,

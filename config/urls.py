@@ -8,12 +8,12 @@ from django.views.generic import RedirectView
 from config import health
 
 urlpatterns = [
+    path("v1/", include("apps.inventory.urls")),  # first: the hot paths are found soonest
     path("", RedirectView.as_view(pattern_name="console:events"), name="home"),
     path("console/", include("apps.console.urls")),
     path("entrar/", auth_views.LoginView.as_view(template_name="console/login.html"), name="login"),
     path("sair/", auth_views.LogoutView.as_view(), name="logout"),
     path("admin/", admin.site.urls),
-    path("v1/", include("apps.inventory.urls")),
     path("api/integracoes/", include("apps.events.urls")),
     path("healthz", health.alive, name="healthz"),
     path("readyz", health.ready, name="readyz"),

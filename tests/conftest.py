@@ -8,6 +8,7 @@ from django.db import connection
 from django.db.backends.postgresql.operations import DatabaseOperations
 
 from apps.console.proof import prove_all
+from apps.tenants import identity, rate_limit
 
 
 def pytest_configure() -> None:
@@ -30,3 +31,10 @@ def _prove_afterwards(request: pytest.FixtureRequest) -> Iterator[None]:
     if uses_database and not request.node.get_closest_marker("corrupts") and not connection.needs_rollback:
         findings: list[Any] = prove_all()
         assert findings == [], f"the test left broken invariants: {findings}"
+
+
+@pytest.fixture(autouse=True)
+def _forget_callers() -> None:
+    """Start each test without remembered keys and rate tokens: another test's rows are gone, its keys are not."""
+    identity.forget_all()
+    rate_limit.forget_all()

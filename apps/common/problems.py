@@ -1,74 +1,130 @@
 """Errors of the API as problem documents (RFC 9457), with a code that never changes.
 
-Every error a caller can meet has one shape: `type`, `title`, `status`, `detail` (what happened, what it means), `code`
-(stable, for programs) and `trace_id` (for the log). Titles and details follow the caller's language; codes do not.
+Every error a caller can meet has one shape: `type`, `title`, `status`, `detail` (what happened, what it means),
+`instance` (the address asked), `code` (stable, for programs), `trace_id` (for the log), and facts that help. Plain
+views and DRF's raise the same `Problem`; what else they raise is translated here. Titles and details follow the
+caller's language; codes do not, and each stands in problem_codes.py.
 """
 
-import uuid
+import http.client
+from collections.abc import Mapping
 from typing import Any
 
+import msgspec
 import structlog
-from django.core.exceptions import PermissionDenied
-from django.http import Http404
+from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
+from django.core.signals import got_request_exception
+from django.db import DataError, InterfaceError, OperationalError
+from django.http import Http404, HttpRequest, HttpResponse
+from django.http.request import UnreadablePostError
 from django.utils.translation import gettext as _
 from rest_framework import exceptions
-from rest_framework.response import Response
+
+from apps.common.problem_codes import CODES
 
 CONTENT_TYPE = "application/problem+json"
 
+log = structlog.get_logger(__name__)
 
-class Problem(exceptions.APIException):
-    """An error of the domain, for the caller: status, stable code, sentence, and facts that help (`available`: 3)."""
 
-    def __init__(self, status: int, code: str, detail: str, **facts: Any) -> None:
-        super().__init__(detail=detail, code=code)
-        self.status_code = status
+class Problem(Exception):
+    """An error for the caller: HTTP status, stable code, sentence, and facts that help (`available=3`).
+
+    headers: what the answer carries besides, such as Retry-After.
+    """
+
+    def __init__(
+        self, status: int, code: str, detail: str, *, headers: Mapping[str, str] | None = None, **facts: Any
+    ) -> None:
+        super().__init__(code)
+        self.status = status
+        self.code = code
+        self.detail = detail
+        self.headers = headers or {}
         self.facts = facts
 
 
-def handle(error: Exception, context: dict[str, Any]) -> Response | None:
-    """Turn what a view raised into a problem document (DRF's EXCEPTION_HANDLER); None for what is our own defect."""
-    if isinstance(error, Http404):
-        error = exceptions.NotFound()
-    elif isinstance(error, PermissionDenied):
-        error = exceptions.PermissionDenied()
-    if not isinstance(error, exceptions.APIException):
-        return None
-    code = _code(error)
-    document = {
-        "type": f"/problems/{code}",
-        "title": _title(error),
-        "status": error.status_code,
-        "detail": _detail(error),
-        "code": code,
-        "trace_id": structlog.contextvars.get_contextvars().get("trace_id", str(uuid.uuid4())),
-        **(error.facts if isinstance(error, Problem) else {}),
+def handle(error: Exception, context: dict[str, Any]) -> HttpResponse:
+    """Turn whatever a DRF view raised into a problem document (DRF's EXCEPTION_HANDLER)."""
+    return answer(error, context["request"]._request)
+
+
+def answer(error: Exception, request: HttpRequest) -> HttpResponse:
+    """Return the problem document for what a view raised, and write one line about it to the log."""
+    problem = translate(error)
+    if problem.status >= 500:
+        log.error("api.failed", **_line(problem, request), exc_info=error)
+        got_request_exception.send(sender=None, request=request)  # Django's own way to say so: test clients listen
+    elif problem.status != 429:  # a caller beyond its limit must not fill the log as well
+        log.info("api.refused", **_line(problem, request))
+    body = msgspec.json.encode(document(problem, request))
+    return HttpResponse(body, status=problem.status, content_type=CONTENT_TYPE, headers=problem.headers)
+
+
+def document(problem: Problem, request: HttpRequest) -> dict[str, Any]:
+    """Return the problem as RFC 9457 says it; the facts come last and cannot replace the members before them."""
+    entry = CODES.get(problem.code)
+    return {
+        **problem.facts,
+        "type": f"/problems/{problem.code}",
+        "title": str(entry.title) if entry else http.client.responses.get(problem.status, ""),
+        "status": problem.status,
+        "detail": str(problem.detail),
+        "instance": request.path,
+        "code": problem.code,
+        "trace_id": getattr(request, "trace_id", ""),
     }
+
+
+def translate(error: Exception) -> Problem:
+    """Return the problem that an exception means to a caller; what is nobody's word is our own defect (500)."""
+    match error:
+        case Problem():
+            return error
+        case exceptions.APIException():
+            return _of_drf(error)
+        case Http404():
+            return Problem(404, "not_found", _("Nothing of yours has this address or id."))
+        case PermissionDenied():
+            return Problem(403, "permission_denied", _("Your role or key does not allow this. Nothing was changed."))
+        case RequestDataTooBig():
+            return Problem(413, "body_too_large", _("The body is larger than is read here. Nothing was changed."))
+        case SuspiciousOperation() | UnreadablePostError():
+            return Problem(400, "malformed_request", _("The request cannot be read. Nothing was changed."))
+        case DataError() | OverflowError():
+            return Problem(422, "value_out_of_range", _("A value is larger than can be stored. Nothing was changed."))
+        case OperationalError() | InterfaceError():
+            detail = _("The database cannot answer just now. Repeat the request; a change happens once per key.")
+            return Problem(503, "temporarily_unavailable", detail, headers={"Retry-After": "1"})
+    detail = _("This is a defect of the hub, and it was recorded. The trace_id finds it in the log.")
+    return Problem(500, "internal_error", detail)
+
+
+CODES_OF_DRF = {
+    "authentication_failed": "invalid_credentials",
+    "error": "internal_error",
+    "invalid": "validation_failed",
+    "parse_error": "malformed_json",
+    "throttled": "rate_limited",
+}
+
+
+def _of_drf(error: exceptions.APIException) -> Problem:
+    headers = {}
+    if challenge := getattr(error, "auth_header", None):
+        headers["WWW-Authenticate"] = str(challenge)
+    if (wait := getattr(error, "wait", None)) is not None:
+        headers["Retry-After"] = str(int(wait))
     if isinstance(error, exceptions.ValidationError):
-        document["errors"] = _field_errors(error.detail)
-    return Response(document, status=error.status_code, headers=_headers(error), content_type=CONTENT_TYPE)
+        return validation_failed(_field_errors(error.detail))
+    code = str(error.get_codes())
+    return Problem(error.status_code, CODES_OF_DRF.get(code, code), str(error.detail), headers=headers)
 
 
-def _code(error: exceptions.APIException) -> str:
-    return "validation_failed" if isinstance(error, exceptions.ValidationError) else str(error.get_codes())
-
-
-def _title(error: exceptions.APIException) -> str:
-    titles = {
-        400: _("The request is not right"),
-        401: _("Who is asking is not known"),
-        403: _("This key or person may not do that"),
-        404: _("There is no such thing"),
-        405: _("This address does not take that method"),
-        429: _("Too many requests"),
-    }
-    return titles.get(error.status_code, _("The request was refused"))
-
-
-def _detail(error: exceptions.APIException) -> str:
-    if isinstance(error, exceptions.ValidationError):
-        return _("Some fields are missing or wrong; nothing was changed. `errors` names them.")
-    return str(error.detail)
+def validation_failed(errors: list[dict[str, str]]) -> Problem:
+    """Return the 422 that lists values; each error has a `pointer` (or `parameter`), a `detail` and a `code`."""
+    detail = _("Some values are missing or wrong; nothing was changed. `errors` names them.")
+    return Problem(422, "validation_failed", detail, errors=errors)
 
 
 def _field_errors(detail: Any, pointer: str = "") -> list[dict[str, str]]:
@@ -81,10 +137,11 @@ def _field_errors(detail: Any, pointer: str = "") -> list[dict[str, str]]:
     return [{"pointer": pointer, "detail": str(text), "code": str(getattr(text, "code", "invalid"))} for text in texts]
 
 
-def _headers(error: exceptions.APIException) -> dict[str, str]:
-    headers = {}
-    if challenge := getattr(error, "auth_header", None):
-        headers["WWW-Authenticate"] = str(challenge)
-    if (wait := getattr(error, "wait", None)) is not None:
-        headers["Retry-After"] = str(int(wait))
-    return headers
+def _line(problem: Problem, request: HttpRequest) -> dict[str, Any]:
+    return {
+        "code": problem.code,
+        "status": problem.status,
+        "method": request.method,
+        "path": request.path[:200],
+        "actor": getattr(request, "actor", ""),
+    }

@@ -6,6 +6,7 @@ from django.http.request import UnreadablePostError
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
+from apps.common.api_shell import read_body
 from apps.connectors.models import Connector
 from apps.events import inbox
 
@@ -29,26 +30,12 @@ def ml_notification(request: HttpRequest, token: str) -> HttpResponse:
         )
     except Connector.DoesNotExist:
         return HttpResponse(status=404)
-    body = _read_body(request)
+    try:
+        body = read_body(request, BODY_MAX_BYTES)
+    except UnreadablePostError:
+        body = b""  # the sender hung up: what was not sent cannot be kept, and the sender will try again
     if body is None:
         return HttpResponse(status=413)
     event = inbox.store(connector, body)
     log.info("notification_stored", event_id=event.pk, topic=event.topic, trace_id=str(event.trace_id))
     return HttpResponse(status=200)
-
-
-def _read_body(request: HttpRequest) -> bytes | None:
-    """Return the body, or None when it is larger than allowed, announced or not."""
-    try:
-        announced = int(request.META.get("CONTENT_LENGTH") or 0)
-    except ValueError:
-        announced = 0
-    if announced > BODY_MAX_BYTES:
-        return None
-    # Django reads nothing of a chunked body, which announces no length: that one is read from the server itself.
-    stream = request.META["wsgi.input"] if "HTTP_TRANSFER_ENCODING" in request.META else request
-    try:
-        body: bytes = stream.read(BODY_MAX_BYTES + 1)
-    except UnreadablePostError:
-        return b""  # the sender hung up: what was not sent cannot be kept, and the sender will try again
-    return body if len(body) <= BODY_MAX_BYTES else None

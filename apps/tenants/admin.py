@@ -10,6 +10,7 @@ from django.contrib import admin
 from django.db.models import ForeignKey, ManyToManyField, Model, QuerySet
 from django.forms import ModelChoiceField, ModelMultipleChoiceField
 from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
 from unfold.paginator import InfinitePaginator
 
@@ -121,7 +122,7 @@ class MembershipAdmin(TenantAdmin):
 
 @admin.register(ApiKey)
 class ApiKeyAdmin(TenantAdmin):
-    """API keys. `manage.py create_api_key` makes them and shows the secret once; here they are limited and ended."""
+    """API keys. Here they are limited and ended; the shell makes and replaces them, since it can show a secret once."""
 
     list_display: ClassVar = ["name", "prefix", "tenant", "last_used_at", "expires_at", "revoked_at"]
     list_filter: ClassVar = ["tenant"]
@@ -129,6 +130,13 @@ class ApiKeyAdmin(TenantAdmin):
     search_fields: ClassVar = ["name", "prefix"]
     fields: ClassVar = ["tenant", "name", "prefix", "scopes", "expires_at", "revoked_at", "last_used_at", "created_at"]
     readonly_fields: ClassVar = ["prefix", "last_used_at", "created_at"]
+    actions: ClassVar = ["revoke"]
+
+    @admin.action(description=_("Revoke"), permissions=["change"])
+    def revoke(self, request: HttpRequest, keys: QuerySet[ApiKey]) -> None:
+        """End the chosen keys now."""
+        for key in keys:
+            key.revoke()
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Refuse: the admin could not show the secret, so nobody could use the key."""

@@ -1,8 +1,8 @@
-"""How commands name a tenant: by its short name or its id."""
+"""How commands name a tenant (by its short name or its id) and an API key (by its prefix)."""
 
 from django.core.management.base import CommandError
 
-from apps.tenants.models import Tenant
+from apps.tenants.models import ApiKey, Tenant
 
 
 def tenant_named(name: str) -> Tenant:
@@ -14,3 +14,11 @@ def tenant_named(name: str) -> Tenant:
         known = ", ".join(Tenant.objects.order_by("slug").values_list("slug", flat=True)[:20]) or "none yet"
         raise CommandError(f"There is no tenant {name!r}. Known: {known}. Make one with create_tenant.")
     return tenant
+
+
+def api_key_named(prefix: str) -> ApiKey:
+    """Return the API key with this prefix, the whole key being too much. Raises CommandError."""
+    key = ApiKey.objects.select_related("tenant").filter(prefix=prefix).first()
+    if key is None:
+        raise CommandError("There is no API key with this prefix. Nothing was changed; list_api_keys shows them.")
+    return key

@@ -7,16 +7,18 @@ tenant with a role; an **API key** lets a program in with scopes. No row is ever
 import hashlib
 import secrets
 import zoneinfo
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import ClassVar
 
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
-from django.db import models
+from django.db import models, transaction
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+
+from apps.tenants import scopes
 
 
 def known_time_zone(name: str) -> None:
@@ -83,6 +85,13 @@ class Membership(models.Model):
         """Tell whether the role may change anything; an analyst only reads."""
         return self.role != self.Role.ANALYST
 
+    @property
+    def scopes(self) -> frozenset[str]:
+        """Return what the role may do through the API."""
+        if self.role == self.Role.ANALYST:
+            return scopes.READING
+        return scopes.OPERATING if self.role == self.Role.OPERATOR else scopes.ALL
+
 
 SCOPE = RegexValidator(r"^[a-z_]+:[a-z_]+$", _("A scope has the form resource:action, such as stock:read."))
 
@@ -118,7 +127,7 @@ class ApiKey(models.Model):
     ) -> tuple["ApiKey", str]:
         """Make a key and return its row and the secret text, which exists nowhere else from then on.
 
-        Raises ValidationError when a scope is not of the form `resource:action`.
+        Raises ValidationError when a scope is not one that tenants/scopes.py knows.
         """
         prefix = cls.KEY_PREFIX + secrets.token_hex(4)
         text = f"{prefix}_{secrets.token_urlsafe(32)}"
@@ -128,6 +137,37 @@ class ApiKey(models.Model):
         key.full_clean()
         key.save()
         return key, text
+
+    def clean(self) -> None:
+        """Refuse scopes that nothing asks for: a misspelt one would open nothing. Raises ValidationError."""
+        unknown = [scope for scope in self.scopes or [] if scope not in scopes.SCOPES]
+        if unknown:
+            facts = {"unknown": ", ".join(unknown), "known": ", ".join(scopes.SCOPES)}
+            raise ValidationError({"scopes": _("There is no scope %(unknown)s. Known: %(known)s.") % facts})
+
+    def rotate(self, *, overlap: timedelta) -> tuple["ApiKey", str]:
+        """Make a key with the same name, scopes and lifetime, and let this one expire after `overlap`.
+
+        Both open the door meanwhile, so that the program's configuration can be changed without a gap. Returns the new
+        row and its secret text. Raises ValidationError when this key opens nothing any more.
+        """
+        now = timezone.now()
+        with transaction.atomic():
+            old = ApiKey.objects.select_for_update().select_related("tenant").get(pk=self.pk)
+            if not old.is_usable:
+                raise ValidationError(_("This key is revoked or expired, so there is nothing to hand over."))
+            lifetime = old.expires_at - old.created_at if old.expires_at else None
+            expires_at = now + lifetime if lifetime else None
+            new, text = ApiKey.issue(old.tenant, name=old.name, scopes=old.scopes, expires_at=expires_at)
+            old.expires_at = min(old.expires_at or now + overlap, now + overlap)
+            old.save(update_fields=["expires_at"])
+        return new, text
+
+    def revoke(self) -> None:
+        """End the key, for good. An earlier end stays."""
+        if self.revoked_at is None:
+            self.revoked_at = timezone.now()
+            self.save(update_fields=["revoked_at"])
 
     @property
     def is_usable(self) -> bool:

@@ -8,6 +8,7 @@ from django.utils import timezone
 from apps.common.commands import SaldoCommand
 from apps.tenants.lookup import tenant_named
 from apps.tenants.models import ApiKey
+from apps.tenants.scopes import SCOPES
 
 DAYS_MAX = 3650
 
@@ -19,17 +20,25 @@ class Command(SaldoCommand):
         parser.add_argument("--tenant", required=True)
         parser.add_argument("--name", default="API", help="what it is for, such as the POS of shop 3")
         parser.add_argument(
-            "--scopes", default="stock:read,stock:write", help="comma-separated resource:action (default: %(default)s)"
+            *("--scope", "--scopes"),
+            action="append",
+            metavar="SCOPE",
+            help=f"repeat it or separate by commas (default: stock:read). Known: {', '.join(SCOPES)}",
         )
-        parser.add_argument("--days", type=int, help="days until it expires; never by default")
+        parser.add_argument(
+            *("--expires-in-days", "--days"), type=int, dest="days", help="days until it expires; never by default"
+        )
 
     def run(self, **options: Any) -> dict[str, Any]:
         tenant = tenant_named(options["tenant"])
-        scopes = [scope.strip() for scope in options["scopes"].split(",") if scope.strip()]
+        named = ",".join(options["scope"] or ["stock:read"]).split(",")
+        scopes = list(dict.fromkeys(scope.strip() for scope in named if scope.strip()))
         if not scopes:
-            raise CommandError("A key without a scope opens nothing: give --scopes, such as stock:read.")
+            raise CommandError("A key without a scope opens nothing: give --scope, such as stock:read.")
         if options["days"] is not None and not 0 < options["days"] <= DAYS_MAX:
-            raise CommandError(f"--days must be from 1 to {DAYS_MAX}; leave it out for a key that never expires.")
+            raise CommandError(
+                f"--expires-in-days must be from 1 to {DAYS_MAX}; leave it out for a key that never expires."
+            )
         expires_at = timezone.now() + timedelta(days=options["days"]) if options["days"] else None
         try:
             key, text = ApiKey.issue(tenant, name=options["name"], scopes=scopes, expires_at=expires_at)

@@ -1,0 +1,128 @@
+"""Every error code of the API, in one place: what it means, and what to do about it.
+
+`/problems/<code>` shows an entry, the OpenAPI document lists them, and tests/common/test_problem_codes.py fails when a
+module raises a code that is not here. A code is for programs and never changes; its words may.
+"""
+
+from dataclasses import dataclass
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One error, explained: `title` says what it is in a few words, `action` what the caller can do."""
+
+    title: Promise
+    action: Promise
+
+
+CORRECT_AND_RESEND = _("Nothing was changed. Correct the request and send it again.")
+REPEAT_SAFELY = _("Send the same request again after a moment, with the same idempotency key: it takes effect once.")
+
+CODES: dict[str, Entry] = {
+    # the shape of a request
+    "malformed_json": Entry(_("The body is not JSON"), CORRECT_AND_RESEND),
+    "malformed_request": Entry(_("The request cannot be read"), CORRECT_AND_RESEND),
+    "validation_failed": Entry(
+        _("Some values are missing or wrong"),
+        _("Nothing was changed. `errors` names each value with a JSON pointer: correct them and send again."),
+    ),
+    "value_out_of_range": Entry(
+        _("A value is too large or too long"), _("Nothing was changed. Send a value of a size that can exist.")
+    ),
+    "unsupported_media_type": Entry(
+        _("The body is of a kind that is not read here"),
+        _("Nothing was changed. Send JSON and say so: Content-Type: application/json."),
+    ),
+    "not_acceptable": Entry(
+        _("The answer cannot be had in that form"), _("Ask for application/json, or leave the Accept header out.")
+    ),
+    "body_too_large": Entry(
+        _("The body is too large"), _("Nothing was changed. Send less at once: split the list over several requests.")
+    ),
+    "not_found": Entry(
+        _("There is no such thing"),
+        _("Check the address and the id. What belongs to another company is not found either."),
+    ),
+    "method_not_allowed": Entry(
+        _("This address does not take that method"), _("Use one of the methods that the Allow header names.")
+    ),
+    # who asks
+    "not_authenticated": Entry(
+        _("Who is asking is not known"),
+        _("Send an API key or a token: Authorization: Bearer …. `manage.py create_api_key` makes a key."),
+    ),
+    "invalid_credentials": Entry(
+        _("The key or token opens nothing"),
+        _("It is unknown, expired or revoked. Make another key with `manage.py create_api_key`, or get a new token."),
+    ),
+    "missing_scope": Entry(
+        _("This key or person may not do that"),
+        _("Use a key that has the scope which `scope` names; scopes are chosen when a key is made."),
+    ),
+    "permission_denied": Entry(_("This key or person may not do that"), _("Ask an administrator of your company.")),
+    "csrf_failed": Entry(
+        _("The page's proof of origin is missing"),
+        _("Nothing was changed. Send the csrftoken cookie's value as X-CSRFToken, or use an API key instead."),
+    ),
+    "no_membership": Entry(
+        _("This account belongs to no company"), _("Ask an administrator to add you to your company.")
+    ),
+    "unknown_tenant": Entry(
+        _("You belong to no company of that name"), _("Name one of your own in X-Tenant, or leave the header out.")
+    ),
+    "rate_limited": Entry(
+        _("Too many requests"),
+        _("Nothing was changed. Wait as many seconds as Retry-After says, then send the request again."),
+    ),
+    # our own trouble
+    "internal_error": Entry(
+        _("Something broke on our side"),
+        _("Whether it took effect is unknown. Repeat it with the same idempotency key, or send support the trace_id."),
+    ),
+    "temporarily_unavailable": Entry(_("The hub cannot answer just now"), REPEAT_SAFELY),
+    # stock
+    "unknown_store": Entry(_("There is no such store"), _("Check the store's code; it is case-sensitive.")),
+    "unknown_sku": Entry(_("There is no such product"), _("Check the SKU; it is case-sensitive.")),
+    "unknown_product_or_location": Entry(
+        _("There is no such product or place"), _("Check both ids: one of them is not of your company.")
+    ),
+    "insufficient_stock": Entry(
+        _("There is not enough stock"),
+        _("Nothing was reserved or moved. `available` says how many there are: ask for no more than that."),
+    ),
+    "invalid_quantity": Entry(_("The quantity is not one that can move"), CORRECT_AND_RESEND),
+    "version_mismatch": Entry(
+        _("The stock changed meanwhile"),
+        _("Nothing was changed. Read the balance again, decide anew, and send its current version."),
+    ),
+    "unknown_reservation": Entry(
+        _("There is no such reservation"), _("Check the id that the reservation was answered with.")
+    ),
+    "reservation_already_confirmed": Entry(
+        _("The reservation was confirmed before"), _("Nothing was changed: its units are sold. Post a return instead.")
+    ),
+    "reservation_already_released": Entry(
+        _("The reservation was released before"), _("Nothing was changed: its units are free again. Reserve anew.")
+    ),
+    "reservation_expired": Entry(
+        _("The reservation ran out"), _("Nothing was changed: its units are free again. Reserve anew.")
+    ),
+    "unknown_batch": Entry(_("There is no such batch"), _("Check the batch number of this product and place.")),
+    # once
+    "idempotency_key_missing": Entry(
+        _("The request needs an idempotency key"),
+        _("Nothing was changed. Send an Idempotency-Key of your own making, and the same one when you repeat it."),
+    ),
+    "idempotency_key_mismatch": Entry(
+        _("Two different idempotency keys"),
+        _("Nothing was changed. The header and the body name different keys: send one, or the same in both."),
+    ),
+    "idempotency_key_reused": Entry(
+        _("This idempotency key was used for something else"),
+        _("Nothing was changed. Use a new key for a new request; an old one only to repeat the same request."),
+    ),
+    "idempotency_key_in_flight": Entry(_("The same request is being worked on"), REPEAT_SAFELY),
+}

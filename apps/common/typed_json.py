@@ -1,0 +1,112 @@
+"""JSON from outside, decoded into the typed values a view names (msgspec structs), with errors a caller can act on.
+
+Strict: "1" is no number and 1.0 no integer. Fields that a struct does not name are ignored, so no caller can set what
+the struct leaves out. The first decode is one pass in C; only when it fails is the body looked at field by field.
+"""
+
+import re
+from typing import Any, TypeVar
+
+import msgspec
+from django.utils.translation import gettext as _
+
+from apps.common.problems import Problem, validation_failed
+
+T = TypeVar("T")
+
+DETAIL_MAX_CHARACTERS = 300
+
+
+def decode(raw: bytes, decoder: "msgspec.json.Decoder[T]") -> T:
+    """Return the body as the decoder's type; no body at all counts as `{}`.
+
+    Raises Problem: 400 `malformed_json` for what is not JSON in UTF-8, 422 `validation_failed` naming the values.
+    """
+    try:
+        value = decoder.decode(raw or b"{}")
+        if b"\\u0000" in raw:
+            _refuse_nul(msgspec.json.decode(raw), "")
+    except msgspec.ValidationError as error:
+        raise validation_failed(_body_errors(raw or b"{}", decoder.type, str(error))) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise Problem(400, "malformed_json", _("The body is not JSON in UTF-8. Nothing was changed.")) from None
+    return value
+
+
+def convert_query(values: dict[str, str], kind: type[T]) -> T:
+    """Return the parameters of an address as the type `kind`. Raises Problem 422 naming them."""
+    try:
+        return msgspec.convert(values, kind, strict=False)
+    except msgspec.ValidationError as error:
+        errors = _field_errors(values, kind, strict=False) or [_described(str(error), "")]
+        raise validation_failed([{"parameter": e.pop("pointer").strip("/"), **e} for e in errors]) from None
+
+
+def _body_errors(raw: bytes, kind: Any, first: str) -> list[dict[str, str]]:
+    try:
+        value = msgspec.json.decode(raw)
+    except (ValueError, RecursionError):  # the decoder stopped at a wrong value before it met the malformed rest
+        raise Problem(400, "malformed_json", _("The body is not JSON in UTF-8. Nothing was changed.")) from None
+    return _field_errors(value, kind, strict=True) or [_described(first, "")]
+
+
+def _field_errors(value: Any, kind: Any, *, strict: bool) -> list[dict[str, str]]:
+    """Return what is wrong with each field of an object; nothing when the object as such is what is wrong."""
+    if not (isinstance(value, dict) and isinstance(kind, type) and issubclass(kind, msgspec.Struct)):
+        return []
+    errors = []
+    for field in msgspec.structs.fields(kind):
+        pointer = f"/{_escaped(field.encode_name)}"
+        if field.encode_name not in value:
+            if field.required:
+                errors.append({"pointer": pointer, "detail": _("This value is missing."), "code": "missing"})
+            continue
+        try:
+            msgspec.convert(value[field.encode_name], field.type, strict=strict)
+        except msgspec.ValidationError as error:
+            errors.append(_described(str(error), pointer))
+    return errors
+
+
+def _refuse_nul(value: Any, pointer: str) -> None:
+    """Raise Problem 422 for a text that holds a NUL character: PostgreSQL stores none."""
+    if isinstance(value, str) and "\0" in value:
+        detail = _("A text may not hold a NUL character.")
+        raise validation_failed([{"pointer": pointer, "detail": detail, "code": "nul_character"}])
+    children = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for name, inner in children:
+        _refuse_nul(str(name), pointer)
+        _refuse_nul(inner, f"{pointer}/{_escaped(str(name))}")
+
+
+def _described(message: str, pointer: str) -> dict[str, str]:
+    """Return msgspec's message as an error with a pointer, a code and a sentence in the caller's language."""
+    what, _separator, path = message.partition(" - at `$")
+    pointer += "".join(f"/{_escaped(step)}" for step in re.findall(r"[^.\[\]`]+", path) if step != "...")
+    for pattern, code, sentence in _sentences():
+        if match := re.match(pattern, what):
+            facts = match.groupdict()
+            if "field" in facts:
+                pointer += f"/{_escaped(facts['field'])}"
+            return {"pointer": pointer, "detail": (sentence % facts)[:DETAIL_MAX_CHARACTERS], "code": code}
+    return {"pointer": pointer, "detail": what[:DETAIL_MAX_CHARACTERS], "code": "invalid"}
+
+
+def _sentences() -> list[tuple[str, str, str]]:
+    """Return msgspec's messages as patterns, each with our code and sentence."""
+    return [
+        (r"Object missing required field `(?P<field>.*)`", "missing", _("This value is missing.")),
+        (r"Expected `(?P<kind>.+)`, got `(?P<got>.+)`", "wrong_type", _("This must be %(kind)s, not %(got)s.")),
+        (r"Expected `\w+` of length (?P<limit>.+)", "wrong_length", _("The length must be %(limit)s.")),
+        (r"Expected `\w+` matching regex (?P<form>.+)", "wrong_form", _("This must have the form %(form)s.")),
+        (r"Expected `\w+` (?P<limit>[<>]=? .+)", "out_of_range", _("This must be %(limit)s.")),
+        (r"Expected `datetime` with a timezone", "no_time_zone", _("The time needs a zone, such as Z or -03:00.")),
+        (r".*out of range", "out_of_range", _("This number is larger than can exist here.")),
+        (r"Invalid enum value (?P<got>.+)", "unknown_value", _("%(got)s is not one of the allowed values.")),
+        (r"Invalid (?P<kind>.+)", "wrong_form", _("This is not a valid %(kind)s.")),
+    ]
+
+
+def _escaped(step: str) -> str:
+    """Return one step of a JSON pointer (RFC 6901)."""
+    return step.replace("~", "~0").replace("/", "~1")

@@ -1,0 +1,20 @@
+"""What a caller may do: every scope there is, of the form `resource:action`, and what a person's role holds."""
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+SCOPES: dict[str, Promise] = {
+    "stock:read": _("Read balances, reservations and batches"),
+    "stock:reserve": _("Reserve stock, confirm and release reservations"),
+    "stock:adjust": _("Adjust, restock, count and transfer stock; keep batches"),
+    "movements:read": _("Read movements"),
+    "movements:write": _("Send movements from other systems"),
+    "subscribers:read": _("Read subscribers and their deliveries"),
+    "subscribers:write": _("Make, change and remove subscribers"),
+}
+
+READING = frozenset(scope for scope in SCOPES if scope.endswith(":read"))
+OPERATING = READING | {"stock:reserve", "stock:adjust"}
+"""What a person's work in the console takes; to speak for another system or send stock data out is a manager's."""
+
+ALL = frozenset(SCOPES)
