@@ -70,6 +70,8 @@ INSTALLED_APPS = [
     "django_celery_beat",
     "django_structlog",
     "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
     "apps.tenants",
     "apps.inventory",
     "apps.connectors",
@@ -197,6 +199,18 @@ REST_FRAMEWORK = {
     "EXCEPTION_HANDLER": "apps.common.problems.handle",
     "UNAUTHENTICATED_USER": None,
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_SCHEMA_CLASS": "config.openapi.DrfOperation",
+}
+
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Saldo",
+    "DESCRIPTION": "One true stock number per SKU and place. Errors are problem documents (RFC 9457).",
+    "VERSION": "1",
+    "OAS_VERSION": "3.1.0",
+    "SCHEMA_PATH_PREFIX": "/v1",
+    "POSTPROCESSING_HOOKS": ["drf_spectacular.hooks.postprocess_schema_enums", "config.openapi.add_endpoints"],
+    "SERVERS": [{"url": "/"}],
 }
 
 UNFOLD = {

@@ -5,7 +5,7 @@ from django.contrib.auth import views as auth_views
 from django.urls import include, path
 from django.views.generic import RedirectView
 
-from config import health
+from config import api_docs, health
 
 urlpatterns = [
     path("v1/", include("apps.inventory.urls")),  # first: the hot paths are found soonest
@@ -14,6 +14,11 @@ urlpatterns = [
     path("entrar/", auth_views.LoginView.as_view(template_name="console/login.html"), name="login"),
     path("sair/", auth_views.LogoutView.as_view(), name="logout"),
     path("admin/", admin.site.urls),
+    path("v1/openapi.json", api_docs.openapi_json, name="openapi-json"),
+    path("v1/openapi.yaml", api_docs.openapi_yaml, name="openapi-yaml"),
+    path("v1/docs", api_docs.page, name="api-docs"),
+    path("swagger", RedirectView.as_view(pattern_name="api-docs"), name="swagger"),
+    path("problems/<str:code>", api_docs.problem, name="problem"),
     path("api/integracoes/", include("apps.events.urls")),
     path("healthz", health.alive, name="healthz"),
     path("readyz", health.ready, name="readyz"),

@@ -10,7 +10,7 @@ import uuid
 from functools import lru_cache
 
 from django.conf import settings
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.http.request import UnreadablePostError
 from django.template.response import SimpleTemplateResponse
 from django.urls import resolve
@@ -55,6 +55,8 @@ def _call_view(request: HttpRequest) -> HttpResponse:
     except Http404:
         raise Problem(404, "not_found", _("The API has no such address. /v1/docs lists them all.")) from None
     response: HttpResponse = view(request, *args, **kwargs)
+    if isinstance(response, HttpResponseNotAllowed):
+        raise problems.wrong_method([method.strip() for method in response.headers["Allow"].split(",")])
     if isinstance(response, SimpleTemplateResponse) and not response.is_rendered:
         response.render()  # DRF's answers render late; here, so that what breaks in it is a problem too
     return response

@@ -7,7 +7,7 @@ caller's language; codes do not, and each stands in problem_codes.py.
 """
 
 import http.client
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import msgspec
@@ -125,6 +125,13 @@ def validation_failed(errors: list[dict[str, str]]) -> Problem:
     """Return the 422 that lists values; each error has a `pointer` (or `parameter`), a `detail` and a `code`."""
     detail = _("Some values are missing or wrong; nothing was changed. `errors` names them.")
     return Problem(422, "validation_failed", detail, errors=errors)
+
+
+def wrong_method(allowed: Collection[str]) -> Problem:
+    """Return the 405 that names the methods an address takes."""
+    methods = ", ".join(sorted({*allowed, "HEAD"} if "GET" in allowed else allowed))
+    detail = _("This address takes %(methods)s. Nothing was changed.") % {"methods": methods}
+    return Problem(405, "method_not_allowed", detail, headers={"Allow": methods})
 
 
 def _field_errors(detail: Any, pointer: str = "") -> list[dict[str, str]]:

@@ -21,7 +21,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.utils.translation import gettext as _
 
 from apps.common.api_shell import read_body, too_large
-from apps.common.problems import Problem
+from apps.common.problems import Problem, wrong_method
 from apps.common.typed_json import convert_query, decode
 from apps.tenants import rate_limit
 from apps.tenants.identity import find_caller
@@ -122,7 +122,7 @@ def by_method(*views: Callable[..., HttpResponseBase]) -> Callable[..., HttpResp
     def serve(request: HttpRequest, **path: Any) -> HttpResponseBase:
         view = served.get(request.method or "")
         if view is None:
-            raise _wrong_method(served)
+            raise wrong_method(served)
         return view(request, **path)
 
     serve.endpoints = [view.endpoint for view in views]  # type: ignore[attr-defined]
@@ -136,7 +136,7 @@ def _serve(about: Endpoint) -> Callable[..., HttpResponseBase]:
 
     def serve(request: HttpRequest, **path: Any) -> HttpResponseBase:
         if request.method != method and not (method == "GET" and request.method == "HEAD"):
-            raise _wrong_method([method])
+            raise wrong_method([method])
         caller = find_caller(request)
         request.actor = caller.actor  # type: ignore[attr-defined]
         rate_limit.take(caller.bucket)
@@ -175,12 +175,6 @@ def _is_json(kind: str) -> bool:
     media_type = kind.partition(";")[0].strip().lower()
     is_json = media_type == "application/json"
     return is_json or (media_type.startswith("application/") and media_type.endswith("+json"))
-
-
-def _wrong_method(allowed: Sequence[str] | Mapping[str, Any]) -> Problem:
-    methods = sorted({*allowed, "HEAD"} if "GET" in allowed else allowed)
-    detail = _("This address takes %(methods)s. Nothing was changed.") % {"methods": ", ".join(methods)}
-    return Problem(405, "method_not_allowed", detail, headers={"Allow": ", ".join(methods)})
 
 
 def _check_examples(about: Endpoint) -> None:
