@@ -45,6 +45,8 @@ def convert_query(values: dict[str, str], kind: type[T]) -> T:
 def _body_errors(raw: bytes, kind: Any, first: str) -> list[dict[str, str]]:
     try:
         value = msgspec.json.decode(raw)
+    except msgspec.ValidationError:  # a number that nothing can hold
+        value = None
     except (ValueError, RecursionError):  # the decoder stopped at a wrong value before it met the malformed rest
         raise Problem(400, "malformed_json", _("The body is not JSON in UTF-8. Nothing was changed.")) from None
     return _field_errors(value, kind, strict=True) or [_described(first, "")]
