@@ -156,9 +156,7 @@ def test_a_body_of_another_kind_is_415(call: Call, kind: str) -> None:
     assert _code(response) == (415, "unsupported_media_type")
 
 
-@pytest.mark.parametrize(
-    "kind", ["application/json; charset=utf-8", "Application/JSON", "application/vnd.x+json"]
-)
+@pytest.mark.parametrize("kind", ["application/json; charset=utf-8", "Application/JSON", "application/vnd.x+json"])
 def test_json_by_its_other_names_is_read(call: Call, kind: str) -> None:
     assert call("POST", "/v1/echo", b'{"quantity": 2}', content_type=kind).status_code == 201
 
