@@ -255,19 +255,20 @@ SCHEMA_OF_CONVERTER: dict[str, Json] = {
     "uuid": {"type": "string", "format": "uuid"},
     "slug": {"type": "string", "pattern": "^[-a-zA-Z0-9_]+$"},
 }
+EXAMPLES = {"storeId": "S1", "sku": "SKU-001"}
+"""What parameters of the address are filled with in the documentation."""
+
 TEXT: Json = {"type": "string", "minLength": 1, "pattern": "^[^/]+$"}
 
 
 def _path_parameters(path: str) -> list[Json]:
-    return [
-        {
-            "name": _camel_name(name),
-            "in": "path",
-            "required": True,
-            "schema": SCHEMA_OF_CONVERTER.get(converter, TEXT),
-        }
-        for converter, name in PARAMETER.findall(path)
-    ]
+    parameters = []
+    for converter, name in PARAMETER.findall(path):
+        shown = _camel_name(name)
+        example = {"example": EXAMPLES[shown]} if shown in EXAMPLES else {}
+        schema = SCHEMA_OF_CONVERTER.get(converter, TEXT)
+        parameters.append({"name": shown, "in": "path", "required": True, "schema": schema, **example})
+    return parameters
 
 
 def _query_parameters(kind: Any) -> list[Json]:
@@ -325,7 +326,7 @@ class DrfOperation(AutoSchema):
         operation: Json | None = super().get_operation(*args, **kwargs)
         if operation is None:
             return None
-        takes_body = "requestBody" in operation
+        takes_body = self.method in ("POST", "PUT", "PATCH")
         codes = [*getattr(self.view, "problems", ()), *ALWAYS, *(WITH_VALUES + WITH_BODY) * takes_body]
         codes += WITH_VALUES * any(parameter["in"] == "query" for parameter in operation.get("parameters", ()))
         codes += [("csrf_failed", 403)] * (self.method not in READING)

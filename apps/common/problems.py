@@ -23,6 +23,10 @@ from apps.common.problem_codes import CODES
 
 CONTENT_TYPE = "application/problem+json"
 
+UNLOGGED = (409, 412, 429)
+"""Ordinary answers of a busy sale ("sold out", "somebody was faster", "too many"): a line each would cost more than the
+answer and bury the others."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -53,7 +57,7 @@ def answer(error: Exception, request: HttpRequest) -> HttpResponse:
     problem = translate(error)
     if problem.status >= 500:
         log.error("api.failed", **_line(problem, request), exc_info=error)
-    elif problem.status != 429:  # a caller beyond its limit must not fill the log as well
+    elif problem.status not in UNLOGGED:
         log.info("api.refused", **_line(problem, request))
     body = msgspec.json.encode(document(problem, request))
     response = HttpResponse(body, status=problem.status, content_type=CONTENT_TYPE, headers=problem.headers)

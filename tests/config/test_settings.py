@@ -7,10 +7,15 @@ import sys
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from django.core.exceptions import ImproperlyConfigured
+
+from config import environment
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 READ = re.compile(
-    r'env\.(?:text|integer|boolean|choice|words|http_url|database|fernet_keys|redis_socket_or_tcp)\(\s*"(\w+)"'
+    r'env\.(?:text|integer|boolean|choice|words|http_url|database|fernet_keys|redis_socket_or_tcp|jwt_key)\(\s*"(\w+)"'
 )
 GOOD = {
     "SALDO_ENV": "production",
@@ -63,6 +68,11 @@ def test_good_settings_start() -> None:
         ("PORT", "70000", "PORT is 70000. Use a number from 0 to 65535."),
         ("SALDO_DEMO", "maybe", "SALDO_DEMO is 'maybe', which is neither yes nor no."),
         ("DEBUG", "1", "DEBUG is on in production."),
+        ("API_RATE_LIMIT_PER_MINUTE", "-1", "API_RATE_LIMIT_PER_MINUTE is -1. Use a number from 0 to 10000000."),
+        ("API_BODY_MAX_BYTES", "1", "API_BODY_MAX_BYTES is 1. Use a number from 1024 to"),
+        ("JWT_ALGORITHM", "none", "JWT_ALGORITHM is 'none'. Use one of:"),
+        ("JWT_ALGORITHM", "HS256", "JWT_KEY and JWT_ALGORITHM are set one without the other."),
+        ("JWT_KEY", "x" * 40, "JWT_KEY and JWT_ALGORITHM are set one without the other."),
         ("MERCADOLIVRE_API_URL", "ftp://x", "MERCADOLIVRE_API_URL is 'ftp://x', which is not a web address."),
     ],
 )
@@ -71,3 +81,30 @@ def test_a_bad_setting_stops_the_start_with_a_sentence(name: str, value: str, se
     assert result.returncode == 1
     assert sentence in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def _public_pem(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey) -> str:
+    kind = serialization.PublicFormat.SubjectPublicKeyInfo
+    return key.public_key().public_bytes(serialization.Encoding.PEM, kind).decode()
+
+
+def test_a_token_key_is_of_its_algorithms_kind_and_strong() -> None:
+    good = _public_pem(rsa.generate_private_key(public_exponent=65537, key_size=2048))
+    weak = _public_pem(rsa.generate_private_key(public_exponent=65537, key_size=1024))  # noqa: S505  weak on purpose
+    elliptic = _public_pem(ec.generate_private_key(ec.SECP256R1()))
+    assert _read_key(JWT_ALGORITHM="RS256", JWT_KEY=good) == good.strip()
+    assert _read_key(JWT_ALGORITHM="RS256", JWT_KEY=good.strip().replace("\n", "\\n")) == good.strip()
+    assert _read_key(JWT_ALGORITHM="HS256", JWT_KEY="s" * 32) == "s" * 32
+    for bad in (weak, elliptic, "s" * 64, "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----"):
+        with pytest.raises(ImproperlyConfigured, match="not an RSA public key of 2048 bits or more"):
+            _read_key(JWT_ALGORITHM="RS256", JWT_KEY=bad)
+    for bad in ("short", good):
+        with pytest.raises(ImproperlyConfigured, match="no secret for HS256"):
+            _read_key(JWT_ALGORITHM="HS256", JWT_KEY=bad)
+
+
+def _read_key(**variables: str) -> str:
+    """Return the key that the settings would read from such an environment."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("JWT_KEY", variables["JWT_KEY"])
+        return environment.jwt_key("JWT_KEY", variables["JWT_ALGORITHM"])

@@ -7,6 +7,7 @@ import msgspec
 from django.db import OperationalError, connection
 from django.http import HttpRequest
 from django.urls import path
+from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -53,7 +54,7 @@ def who(request: HttpRequest, caller: Caller, query: Page) -> Answer:
     return Answer(caller.tenant_slug, caller.actor, query.limit)
 
 
-@endpoint(method="POST", scope="stock:adjust", answer=Answer)
+@endpoint(method="POST", scope="stock:adjust", answer=Answer, statuses=(202,), answer_headers=("ETag",))
 def change(request: HttpRequest, caller: Caller) -> Reply:
     return Reply(Answer(caller.tenant_slug, caller.actor), status=202, headers={"ETag": '"v7"'})
 
@@ -89,6 +90,7 @@ class Drf(APIView):
     def get(self, request: Request) -> Response:
         return Response({"tenant": caller_of(request).tenant_slug})
 
+    @extend_schema(request=Shirt, responses={200: dict[str, str]})
     def post(self, request: Request) -> Response:
         shirt = Shirt(data=request.data)
         shirt.is_valid(raise_exception=True)

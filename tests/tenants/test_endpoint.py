@@ -7,11 +7,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.conf import LazySettings
 from django.db import connection
 from django.http import HttpResponse
 from django.test import Client
 from django.utils import translation
+from pytest_django import Settings
 from structlog.contextvars import merge_contextvars
 from structlog.testing import capture_logs
 
@@ -161,7 +161,7 @@ def test_json_by_its_other_names_is_read(call: Call, kind: str) -> None:
     assert call("POST", "/v1/echo", b'{"quantity": 2}', content_type=kind).status_code == 201
 
 
-def test_a_body_over_the_limit_is_413(call: Call, settings: LazySettings) -> None:
+def test_a_body_over_the_limit_is_413(call: Call, settings: Settings) -> None:
     settings.API_BODY_MAX_BYTES = 1024
     body = json.dumps({"quantity": 2, "note": "x" * 1024}).encode()
     response = call("POST", "/v1/echo", body)
@@ -189,7 +189,7 @@ def _raw(key: str, **environment: Any) -> tuple[int, dict[str, Any]]:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_chunked_body_is_read_and_limited(key: str, settings: LazySettings) -> None:
+def test_a_chunked_body_is_read_and_limited(key: str, settings: Settings) -> None:
     settings.API_BODY_MAX_BYTES = 1024
     chunked = {"HTTP_TRANSFER_ENCODING": "chunked"}
     assert _raw(key, **chunked, **{"wsgi.input": io.BytesIO(b'{"quantity": 2}')})[0] == 201
@@ -258,9 +258,10 @@ def test_facts_of_a_refusal_stand_beside_its_code(call: Call) -> None:
 
 def test_a_refusal_is_one_line_in_the_log(call: Call) -> None:
     with capture_logs() as lines:
-        call("GET", "/v1/refused")
+        call("POST", "/v1/echo", {})
+        call("GET", "/v1/refused")  # sold out: an answer, not an error
     (line,) = lines
-    assert (line["event"], line["code"], line["path"]) == ("api.refused", "insufficient_stock", "/v1/refused")
+    assert (line["event"], line["code"], line["path"]) == ("api.refused", "validation_failed", "/v1/echo")
     assert line["actor"].startswith("key:saldo_")
 
 
@@ -290,7 +291,7 @@ TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 )
 def test_the_callers_trace_is_kept_when_it_is_one(call: Call, given: str, is_taken: bool) -> None:
     with capture_logs(processors=[merge_contextvars]) as lines:
-        response = call("GET", "/v1/refused", headers={"traceparent": given})
+        response = call("POST", "/v1/echo", {}, headers={"traceparent": given})
     assert (response.headers["X-Trace-Id"] == TRACE) is is_taken
     assert [line["trace_id"] for line in lines] == [response.headers["X-Trace-Id"]]
 

@@ -13,11 +13,11 @@ import pytest
 import time_machine
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
-from django.conf import LazySettings
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
+from pytest_django import Settings
 
 from apps.tenants import identity
 from apps.tenants.models import ApiKey, Membership, Tenant
@@ -169,12 +169,12 @@ SECRET = "a shared secret of more than thirty-two characters"
 
 
 @pytest.fixture
-def rs256(settings: LazySettings) -> None:
+def rs256(settings: Settings) -> None:
     settings.JWT_ALGORITHM, settings.JWT_KEY = "RS256", PUBLIC_PEM
 
 
 @pytest.fixture
-def hs256(settings: LazySettings) -> None:
+def hs256(settings: Settings) -> None:
     settings.JWT_ALGORITHM, settings.JWT_KEY = "HS256", SECRET
 
 
@@ -236,7 +236,7 @@ def test_a_token_that_is_not_ours_opens_nothing(alice: Tenant, rs256: None) -> N
     assert {name: _get(text)[0] for name, text in bad.items()} == dict.fromkeys(bad, 401)
 
 
-def test_issuer_and_audience_are_checked_where_set(alice: Tenant, rs256: None, settings: LazySettings) -> None:
+def test_issuer_and_audience_are_checked_where_set(alice: Tenant, rs256: None, settings: Settings) -> None:
     settings.JWT_ISSUER, settings.JWT_AUDIENCE = "https://id.example", "saldo"
     assert _get(_token(iss="https://id.example", aud="saldo"))[0] == 200
     assert _get(_token(iss="https://id.example", aud=["saldo", "billing"]))[0] == 200
