@@ -9,7 +9,6 @@ import msgspec
 import yaml
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
-from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 from django.views.decorators.vary import vary_on_headers
 
@@ -35,7 +34,6 @@ def openapi_yaml(request: HttpRequest) -> HttpResponse:
     return HttpResponse(_as_yaml(), content_type="application/yaml")
 
 
-@never_cache
 @require_safe
 def page(request: HttpRequest) -> HttpResponse:
     """Show the document as a page where every address can be tried."""

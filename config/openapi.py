@@ -39,7 +39,8 @@ SECURITY_SCHEMES: Json = {
         "type": "apiKey",
         "in": "cookie",
         "name": "sessionid",
-        "description": "A person signed in to the console; changes also need the `X-CSRFToken` header.",
+        "description": "A person signed in to the console; changes also need the `X-CSRFToken` header. Who belongs to "
+        "several companies names one of them in `X-Tenant`, by its short name.",
     },
 }
 

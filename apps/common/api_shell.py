@@ -40,6 +40,7 @@ def serve(request: HttpRequest) -> HttpResponse:
     finally:
         reset_contextvars(**bound)
     response.headers["X-Trace-Id"] = trace_id
+    response.headers["Cache-Control"] = "no-store"  # stock is one tenant's, and old a moment later
     return response
 
 

@@ -110,6 +110,21 @@ CODES: dict[str, Entry] = {
     "reservation_expired": Entry(
         _("The reservation ran out"), _("Nothing was changed: its units are free again. Reserve anew.")
     ),
+    "quantity_exceeds_reservation": Entry(
+        _("More than was reserved"), _("Nothing was changed. Confirm at most as many units as are reserved.")
+    ),
+    "already_reversed": Entry(
+        _("The movement was reversed before"), _("Nothing was changed, and nothing is left to do.")
+    ),
+    "batch_expired": Entry(
+        _("The batch's date has passed"), _("Nothing was changed: it stays off sale. Post its units as a loss.")
+    ),
+    "unknown_transfer": Entry(
+        _("There is no such transfer"), _("Check the transfer's code, the product and the place it was sent to.")
+    ),
+    "transfer_exceeds_sent": Entry(
+        _("More than is on its way"), _("Nothing was changed. Receive at most what was sent; count what is over.")
+    ),
     "unknown_batch": Entry(_("There is no such batch"), _("Check the batch number of this product and place.")),
     # once
     "idempotency_key_missing": Entry(

@@ -7,6 +7,7 @@ from pathlib import Path
 from django.utils import translation
 
 from apps.common.problem_codes import CODES
+from apps.inventory.refusals import REFUSALS
 
 APPS = Path(__file__).resolve().parent.parent.parent / "apps"
 
@@ -40,6 +41,7 @@ def test_every_code_that_is_raised_is_explained() -> None:
     raised = _raised()
     assert {"missing_scope", "malformed_json", "unknown_sku"} <= set(raised)
     assert {code: where for code, where in raised.items() if code not in CODES} == {}
+    assert set(REFUSALS) - set(CODES) == set()
 
 
 def test_the_search_finds_a_code_that_nobody_explained() -> None:

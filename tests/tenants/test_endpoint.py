@@ -41,6 +41,7 @@ def call(key: str) -> Call:
         options = {"content_type": "application/json", **options}
         response: HttpResponse = client.generic(method, url, raw, **options)
         assert response.headers["X-Trace-Id"]
+        assert response.headers["Cache-Control"] == "no-store"
         if response.status_code >= 400:
             problem = json.loads(response.content)
             assert response.headers["Content-Type"] == "application/problem+json"
