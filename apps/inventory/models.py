@@ -102,9 +102,14 @@ class Location(models.Model):
 class Balance(models.Model):
     """The one true number of a product at a location."""
 
-    tenant = models.ForeignKey(Tenant, models.PROTECT, related_name="+", verbose_name=_("tenant"))
-    product = models.ForeignKey(Product, models.PROTECT, related_name="balances", verbose_name=_("product"))
-    location = models.ForeignKey(Location, models.PROTECT, related_name="balances", verbose_name=_("location"))
+    # found by the unique key alone: an index a foreign key would be written at every movement
+    tenant = models.ForeignKey(Tenant, models.PROTECT, related_name="+", db_index=False, verbose_name=_("tenant"))
+    product = models.ForeignKey(
+        Product, models.PROTECT, related_name="balances", db_index=False, verbose_name=_("product")
+    )
+    location = models.ForeignKey(
+        Location, models.PROTECT, related_name="balances", db_index=False, verbose_name=_("location")
+    )
     on_hand = models.IntegerField(_("on hand"), db_column="quantity_on_hand", default=0)
     reserved = models.IntegerField(_("reserved"), db_column="quantity_reserved", default=0)
     blocked = models.IntegerField(_("blocked"), db_column="quantity_blocked", default=0, db_default=0)

@@ -49,7 +49,8 @@ END $$;
 -- Take `units` from the batches of a balance, to hold them or (is_hold false) to let them go: one row a batch touched.
 --
 -- The product's rule says which batch goes first: FEFO (first expired) or FIFO (first received). Only free units of
--- batches that may be sold are taken; what they do not cover comes from the batch without a number, below zero if need be.
+-- batches that may be sold are taken; what they do not cover comes from the batch without a number, below zero if it
+-- must.
 CREATE OR REPLACE FUNCTION inventory_pick(
     balance inventory_balances, units integer, is_hold boolean, moment timestamptz
 ) RETURNS TABLE (batch_id uuid, taken integer) LANGUAGE plpgsql AS $$
@@ -106,7 +107,7 @@ END $$;
 
 -- Share a change of what is on hand out over batches, and change those: one row a batch, or one without any.
 --
--- A named batch takes all of it. Otherwise what comes in goes to the batch without a number, and what goes out is picked.
+-- A named batch takes all of it. Otherwise what comes in goes to the batch without a number, what goes out is picked.
 CREATE OR REPLACE FUNCTION inventory_share_out(
     balance inventory_balances, delta integer, number text, expires timestamptz, moment timestamptz
 ) RETURNS TABLE (batch_id uuid, on_hand integer, blocked integer) LANGUAGE plpgsql AS $$
@@ -158,11 +159,12 @@ BEGIN
     IF batch.status <> wanted THEN
         UPDATE inventory_batches AS b SET status = wanted, updated_at = moment WHERE b.id = batch_id;
         IF free <> 0 THEN
-            move := inventory_with_cause(
+            move := inventory_written(
                 inventory_move_of(tenant, batch.product_id, batch.location_id,
                                   CASE wanted WHEN 'BLOCKED' THEN 'BLOCK' ELSE 'UNBLOCK' END, 0, 0,
-                                  CASE wanted WHEN 'BLOCKED' THEN free ELSE -free END, batch_id, NULL), cause, moment);
-            PERFORM inventory_apply(ARRAY[move]);
+                                  CASE wanted WHEN 'BLOCKED' THEN free ELSE -free END, batch_id, NULL),
+                cause, balance, moment);
+            PERFORM inventory_apply(ARRAY[move], ARRAY[inventory_after(balance, move)]);
         END IF;
     END IF;
     RETURN jsonb_build_object('status', wanted, 'units', free, 'movement_id', move.id);

@@ -5,10 +5,10 @@
 -- "available", "version", "movement_id", "ended_at"}. Refused: {"code", …}; a hold whose deadline has passed expires
 -- there and then.
 --
--- Balances are locked before reservations are read for good: an expiry holds the balance too, so one of two rivals waits
--- and then sees what the other did.
+-- Balances are locked before reservations are read for good: an expiry holds the balance too, so one of two rivals
+-- waits and then sees what the other did.
 CREATE OR REPLACE FUNCTION inventory_end(requests jsonb, may_wait boolean DEFAULT false) RETURNS jsonb
-LANGUAGE plpgsql SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
 DECLARE
     verdicts jsonb[] := inventory_take_keys(requests, may_wait);
     lines inventory_line[];
@@ -29,15 +29,20 @@ BEGIN
         SELECT e.n, r.tenant_id, r.product_id, r.location_id,
                dense_rank() OVER (ORDER BY r.tenant_id, r.product_id, r.location_id) AS slot
           FROM jsonb_array_elements(requests) WITH ORDINALITY AS e (j, n)
-          JOIN inventory_reservations AS r
-            ON r.id = (j ->> 'reservation_id')::uuid AND r.tenant_id = (j ->> 'tenant_id')::bigint) AS named;
+         CROSS JOIN LATERAL (
+            SELECT tenant_id, product_id, location_id FROM inventory_reservations
+             WHERE id = (j ->> 'reservation_id')::uuid AND tenant_id = (j ->> 'tenant_id')::bigint OFFSET 0) AS r
+      ) AS named;
     SELECT array_agg(b), greatest(clock_timestamp(), max(b.last_updated) + interval '1 microsecond')
       INTO balances, moment FROM inventory_lock(lines) AS b;
 
     FOR asked IN
-        SELECT e.n, e.j AS request, r AS held, l.slot FROM jsonb_array_elements(requests) WITH ORDINALITY AS e (j, n)
+        SELECT e.n, e.j AS request, found.held, l.slot
+          FROM jsonb_array_elements(requests) WITH ORDINALITY AS e (j, n)
           LEFT JOIN unnest(lines) AS l ON l.request = e.n
-          LEFT JOIN inventory_reservations AS r ON l.slot IS NOT NULL AND r.id = (e.j ->> 'reservation_id')::uuid
+          LEFT JOIN LATERAL (
+               SELECT r AS held FROM inventory_reservations AS r
+                WHERE l.slot IS NOT NULL AND r.id = (e.j ->> 'reservation_id')::uuid OFFSET 0) AS found ON true
          ORDER BY e.n
     LOOP
         CONTINUE WHEN verdicts[asked.n] IS NOT NULL;
@@ -46,8 +51,8 @@ BEGIN
             verdicts[asked.n] := '{"code": "unknown_reservation"}';
             CONTINUE;
         END IF;
-        SELECT e.status INTO held.status FROM unnest(ended) AS e WHERE e.id = held.id;  -- by an earlier request of this call
-        held.status := coalesce(held.status, (asked.held).status);
+        -- an earlier request of this call may have ended it
+        held.status := coalesce((SELECT e.status FROM unnest(ended) AS e WHERE e.id = held.id), held.status);
         wanted := asked.request ->> 'ending';
         IF held.status <> 'PENDING' THEN
             verdicts[asked.n] := jsonb_build_object('status', held.status, 'code', CASE held.status
@@ -59,7 +64,8 @@ BEGIN
             wanted := 'EXPIRE';
             verdicts[asked.n] := '{"status": "EXPIRED", "code": "reservation_expired"}';
         END IF;
-        taken := CASE WHEN wanted = 'CONFIRM' THEN coalesce((asked.request ->> 'quantity')::integer, held.quantity) ELSE 0 END;
+        taken := CASE WHEN wanted = 'CONFIRM'
+                      THEN coalesce((asked.request ->> 'quantity')::integer, held.quantity) ELSE 0 END;
         IF taken > held.quantity THEN
             verdicts[asked.n] := jsonb_build_object('code', 'quantity_exceeds_reservation', 'reserved', held.quantity);
             CONTINUE;
@@ -71,18 +77,18 @@ BEGIN
             SELECT * FROM inventory_ending(held, taken, CASE wanted WHEN 'EXPIRE' THEN 'EXPIRE' ELSE 'RELEASE' END,
                                            balance.has_batches)
         LOOP
-            IF wanted = 'EXPIRE' THEN
-                move := inventory_due_move(move, moment);
-            ELSE
-                move := inventory_with_cause(move, cause, moment);
-            END IF;
+            move := inventory_written(
+                move, CASE wanted WHEN 'EXPIRE' THEN inventory_time_as_cause(move) ELSE cause END, balance, moment);
             moves := moves || move;
             moment := moment + interval '1 microsecond';
             balance := inventory_after(balance, move);
             IF move.on_hand_delta <> 0 AND move.occurred_at <= balance.count_as_of THEN
-                moves := moves || inventory_absorb(move, balance.count_as_of, moment);
+                cause.occurred_at := balance.count_as_of;
+                move := inventory_written(inventory_absorb(move), cause, balance, moment);
+                moves := moves || move;
                 moment := moment + interval '1 microsecond';
-                balance := inventory_after(balance, moves[cardinality(moves)]);
+                balance := inventory_after(balance, move);
+                cause.occurred_at := asked.request ->> 'occurred_at';
             END IF;
         END LOOP;
         balances[asked.slot] := balance;
@@ -93,13 +99,16 @@ BEGIN
             'reservation_id', held.id, 'status', held.status, 'product_id', held.product_id,
             'location_id', held.location_id, 'confirmed', taken, 'returned', held.quantity - taken,
             'on_hand', balance.quantity_on_hand, 'reserved', balance.quantity_reserved,
-            'available', balance.quantity_available, 'version', balance.version, 'movement_id', move.id, 'ended_at', moment));
+            'available', balance.quantity_available, 'version', balance.version, 'movement_id', move.id,
+            'ended_at', moment));
     END LOOP;
 
-    UPDATE inventory_reservations AS r
-       SET status = e.status, confirmed_quantity = e.confirmed_quantity, updated_at = moment
-      FROM unnest(ended) AS e WHERE r.id = e.id;
-    PERFORM inventory_apply(moves);
+    FOREACH held IN ARRAY ended LOOP
+        UPDATE inventory_reservations
+           SET status = held.status, confirmed_quantity = held.confirmed_quantity, updated_at = moment
+         WHERE id = held.id;
+    END LOOP;
+    PERFORM inventory_apply(moves, balances);
     PERFORM inventory_keep_answers(requests, verdicts);
     RETURN to_jsonb(verdicts);
 END $$;

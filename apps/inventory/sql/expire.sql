@@ -1,10 +1,11 @@
 -- End what is due, up to `most` balances at a time: holds whose deadline and batches whose date has passed.
 -- Returns how many movements that made; the sweeper calls again until it is 0.
 CREATE OR REPLACE FUNCTION inventory_expire(most integer) RETURNS integer
-LANGUAGE plpgsql SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
 DECLARE
     lines inventory_line[];
     balance inventory_balances;
+    balances inventory_balances[] := '{}';
     moment timestamptz;
     move inventory_ledger;
     moves inventory_ledger[] := '{}';
@@ -19,7 +20,8 @@ BEGIN
               WHERE status = 'PENDING' AND expires_at <= clock_timestamp() ORDER BY expires_at LIMIT most)
             UNION ALL
             (SELECT tenant_id, product_id, location_id FROM inventory_batches
-              WHERE status = 'ACTIVE' AND expiry_date <= clock_timestamp() ORDER BY expiry_date LIMIT most)) AS due) AS named;
+              WHERE status = 'ACTIVE' AND expiry_date <= clock_timestamp() ORDER BY expiry_date LIMIT most)) AS due
+      ) AS named;
     FOR balance IN SELECT * FROM inventory_lock(lines) LOOP
         moment := greatest(clock_timestamp(), balance.last_updated + interval '1 microsecond');
         FOR move IN
@@ -27,10 +29,13 @@ BEGIN
             UNION ALL
             SELECT * FROM inventory_expire_holds(balance, moment)
         LOOP
-            moves := moves || inventory_due_move(move, moment);
+            move := inventory_written(move, inventory_time_as_cause(move), balance, moment);
+            moves := moves || move;
             moment := moment + interval '1 microsecond';
+            balance := inventory_after(balance, move);
         END LOOP;
+        balances := balances || balance;
     END LOOP;
-    PERFORM inventory_apply(moves);
+    PERFORM inventory_apply(moves, balances);
     RETURN cardinality(moves);
 END $$;

@@ -25,7 +25,8 @@ BEGIN
     FOR asked IN
         SELECT e.n, k.answer, k.fingerprint = r ->> 'fingerprint' AS is_same
           FROM jsonb_array_elements(requests) WITH ORDINALITY AS e (r, n)
-          JOIN inventory_keys AS k ON k.tenant_id = (r ->> 'tenant_id')::bigint AND k.key = r ->> 'key'
+         CROSS JOIN LATERAL (SELECT answer, fingerprint FROM inventory_keys
+                              WHERE tenant_id = (r ->> 'tenant_id')::bigint AND key = r ->> 'key' OFFSET 0) AS k
     LOOP
         verdicts[asked.n] := CASE WHEN asked.is_same THEN asked.answer || '{"replayed": true}'
                                   ELSE '{"code": "idempotency_key_reused"}' END;

@@ -41,17 +41,20 @@ END $$;
 --
 -- The order (tenant, product, location) is the same in every transaction, so two of them wait for each other but never
 -- in a circle. NO KEY UPDATE lets the foreign keys of other writers pass.
-CREATE OR REPLACE FUNCTION inventory_lock(lines inventory_line[]) RETURNS SETOF inventory_balances LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION inventory_lock(lines inventory_line[]) RETURNS SETOF inventory_balances
+LANGUAGE plpgsql AS $$
 DECLARE
     balances inventory_balances[];
     slots integer := coalesce((SELECT max(slot) FROM unnest(lines)), 0);
 BEGIN
     LOOP
-        SELECT array_agg(locked) INTO balances FROM (
-            SELECT b.* FROM inventory_balances AS b
-             WHERE (b.tenant_id, b.product_id, b.location_id) IN (
-                   SELECT tenant_id, product_id, location_id FROM unnest(lines) WHERE slot IS NOT NULL)
-             ORDER BY b.tenant_id, b.product_id, b.location_id FOR NO KEY UPDATE OF b) AS locked;
+        SELECT array_agg(locked) INTO balances
+          FROM (SELECT DISTINCT slot, tenant_id, product_id, location_id FROM unnest(lines)
+                 WHERE slot IS NOT NULL ORDER BY slot) AS wanted
+         CROSS JOIN LATERAL (
+            SELECT * FROM inventory_balances AS b
+             WHERE b.tenant_id = wanted.tenant_id AND b.product_id = wanted.product_id
+               AND b.location_id = wanted.location_id FOR NO KEY UPDATE) AS locked;
         EXIT WHEN coalesce(cardinality(balances), 0) = slots;
         INSERT INTO inventory_balances
                (tenant_id, product_id, location_id, quantity_on_hand, quantity_reserved, quantity_blocked, version)

@@ -20,23 +20,12 @@ BEGIN
     RETURN move;
 END $$;
 
--- Complete a move that follows from time alone: nobody asked for it.
-CREATE OR REPLACE FUNCTION inventory_due_move(move inventory_ledger, recorded timestamptz) RETURNS inventory_ledger
-LANGUAGE plpgsql AS $$
-BEGIN
-    move.id := nextval('inventory_ledger_id_seq');
-    move.actor := 'ledger';
-    move.reason := CASE move.kind WHEN 'EXPIRE' THEN 'reservation expired' ELSE 'batch expired' END;
-    move.source := 'saldo';
-    move.trace_id := coalesce(move.reservation_id, move.batch_id);
-    move.occurred_at := recorded;
-    move.recorded_at := recorded;
-    RETURN move;
-END $$;
-
--- A move with its cause and times: recorded now, and happened when the cause says, but never later than now.
-CREATE OR REPLACE FUNCTION inventory_with_cause(move inventory_ledger, cause inventory_ledger, moment timestamptz)
-RETURNS inventory_ledger LANGUAGE plpgsql AS $$
+-- A move as it will be written: with its cause, its times and the totals after it.
+--
+-- Recorded now, and happened when the cause says, but never later than now: a clock ahead of ours is cut to it.
+CREATE OR REPLACE FUNCTION inventory_written(
+    move inventory_ledger, cause inventory_ledger, balance inventory_balances, moment timestamptz
+) RETURNS inventory_ledger LANGUAGE plpgsql AS $$
 BEGIN
     cause.id := nextval('inventory_ledger_id_seq');
     cause.tenant_id := move.tenant_id;
@@ -46,6 +35,10 @@ BEGIN
     cause.on_hand_delta := move.on_hand_delta;
     cause.reserved_delta := move.reserved_delta;
     cause.blocked_delta := move.blocked_delta;
+    cause.on_hand_after := balance.quantity_on_hand + move.on_hand_delta;
+    cause.reserved_after := balance.quantity_reserved + move.reserved_delta;
+    cause.blocked_after := balance.quantity_blocked + move.blocked_delta;
+    cause.version := balance.version + 1;
     cause.batch_id := move.batch_id;
     cause.reservation_id := move.reservation_id;
     cause.recorded_at := moment;
@@ -53,28 +46,37 @@ BEGIN
     RETURN cause;
 END $$;
 
--- The counter-movement of a change that happened before the newest count: the count had seen it (contract §3.2).
-CREATE OR REPLACE FUNCTION inventory_absorb(late inventory_ledger, counted timestamptz, moment timestamptz)
-RETURNS inventory_ledger LANGUAGE plpgsql AS $$
+-- The cause of what follows from time alone: nobody asked for it.
+CREATE OR REPLACE FUNCTION inventory_time_as_cause(move inventory_ledger) RETURNS inventory_ledger
+LANGUAGE plpgsql AS $$
+DECLARE
+    cause inventory_ledger;
 BEGIN
-    late.id := nextval('inventory_ledger_id_seq');
+    cause.actor := 'ledger';
+    cause.reason := CASE move.kind WHEN 'EXPIRE' THEN 'reservation expired' ELSE 'batch expired' END;
+    cause.source := 'saldo';
+    cause.trace_id := coalesce(move.reservation_id, move.batch_id);
+    RETURN cause;
+END $$;
+
+-- The counter-move of a change that happened before the newest count: the count had seen it (contract §3.2).
+CREATE OR REPLACE FUNCTION inventory_absorb(late inventory_ledger) RETURNS inventory_ledger LANGUAGE plpgsql AS $$
+BEGIN
     late.kind := 'COUNT_ABSORB';
     late.on_hand_delta := -late.on_hand_delta;
     late.reserved_delta := 0;
     late.blocked_delta := 0;
+    late.reservation_id := NULL;
+    late.reverses_id := NULL;
     IF late.batch_id IS NOT NULL THEN
         UPDATE inventory_batches SET quantity = quantity + late.on_hand_delta, updated_at = now()
          WHERE id = late.batch_id
         RETURNING CASE WHEN status = 'ACTIVE' THEN 0 ELSE late.on_hand_delta END INTO late.blocked_delta;
     END IF;
-    late.reservation_id := NULL;
-    late.reverses_id := NULL;
-    late.occurred_at := counted;
-    late.recorded_at := moment;
     RETURN late;
 END $$;
 
--- A balance as it is after one more move, in memory. A receipt with its cost moves the average cost.
+-- A balance as it is after one more movement, in memory. A receipt with its cost moves the average cost.
 CREATE OR REPLACE FUNCTION inventory_after(balance inventory_balances, move inventory_ledger) RETURNS inventory_balances
 LANGUAGE plpgsql AS $$
 BEGIN
@@ -85,11 +87,14 @@ BEGIN
                 / (balance.quantity_on_hand + move.on_hand_delta), 4)
             ELSE move.unit_cost END;
     END IF;
-    balance.quantity_on_hand := balance.quantity_on_hand + move.on_hand_delta;
-    balance.quantity_reserved := balance.quantity_reserved + move.reserved_delta;
-    balance.quantity_blocked := balance.quantity_blocked + move.blocked_delta;
-    balance.quantity_available :=
-        balance.quantity_on_hand - balance.quantity_reserved - balance.quantity_blocked;
-    balance.version := balance.version + 1;
+    IF balance.counted_at IS NULL AND move.kind IN ('RECEIPT', 'ADJUSTMENT', 'COUNT', 'TRANSFER_IN') THEN
+        balance.counted_at := move.recorded_at;
+    END IF;
+    balance.quantity_on_hand := move.on_hand_after;
+    balance.quantity_reserved := move.reserved_after;
+    balance.quantity_blocked := move.blocked_after;
+    balance.quantity_available := move.on_hand_after - move.reserved_after - move.blocked_after;
+    balance.version := move.version;
+    balance.last_updated := move.recorded_at;
     RETURN balance;
 END $$;

@@ -10,7 +10,7 @@
 -- the difference to the balance of that moment; a change that arrives later but happened before it is posted with its
 -- counter-movement; an older count is kept and changes nothing. So any order of arrival ends in the same number.
 CREATE OR REPLACE FUNCTION inventory_post(requests jsonb, may_wait boolean DEFAULT false) RETURNS jsonb
-LANGUAGE plpgsql SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
 DECLARE
     verdicts jsonb[] := inventory_take_keys(requests, may_wait);
     lines inventory_line[] := inventory_lines(requests);
@@ -22,6 +22,7 @@ DECLARE
     request jsonb;
     line inventory_line;
     cause inventory_ledger;
+    absorbing inventory_ledger;
     move inventory_ledger;
     part record;
     delta integer;
@@ -56,7 +57,8 @@ BEGIN
             SELECT * FROM inventory_expire_holds(balance, moment)
              WHERE NOT (request ->> 'is_fact')::boolean AND balance.quantity_available + delta < 0
         LOOP
-            moves := moves || inventory_due_move(move, moment);
+            move := inventory_written(move, inventory_time_as_cause(move), balance, moment);
+            moves := moves || move;
             moment := moment + interval '1 microsecond';
             balance := inventory_after(balance, move);
             first_move := first_move + 1;
@@ -101,14 +103,17 @@ BEGIN
                                                       (request ->> 'batch_expires_at')::timestamptz, moment)
                      WHERE cause.kind <> 'COUNT' OR is_newest
         LOOP
-            move := inventory_with_cause(
+            move := inventory_written(
                 inventory_move_of(line.tenant_id, line.product_id, line.location_id, cause.kind,
-                                  part.on_hand, 0, part.blocked, part.batch_id, NULL), cause, moment);
+                                  part.on_hand, 0, part.blocked, part.batch_id, NULL), cause, balance, moment);
             moves := moves || move;
             moment := moment + interval '1 microsecond';
             balance := inventory_after(balance, move);
             IF cause.kind <> 'COUNT' AND move.occurred_at <= balance.count_as_of THEN
-                move := inventory_absorb(move, balance.count_as_of, moment);
+                absorbing := cause;
+                absorbing.occurred_at := balance.count_as_of;
+                absorbing.reverses_id := NULL;
+                move := inventory_written(inventory_absorb(move), absorbing, balance, moment);
                 moves := moves || move;
                 moment := moment + interval '1 microsecond';
                 balance := inventory_after(balance, move);
@@ -125,12 +130,7 @@ BEGIN
             'available', balance.quantity_available, 'version', balance.version, 'recorded_at', moment);
     END LOOP;
 
-    PERFORM inventory_apply(moves);
-    UPDATE inventory_balances AS b
-       SET count_as_of = c.count_as_of, count_order = c.count_order, unit_cost = c.unit_cost
-      FROM unnest(balances) AS c
-     WHERE b.tenant_id = c.tenant_id AND b.product_id = c.product_id AND b.location_id = c.location_id
-       AND (b.count_as_of, b.count_order, b.unit_cost) IS DISTINCT FROM (c.count_as_of, c.count_order, c.unit_cost);
+    PERFORM inventory_apply(moves, balances);
     PERFORM inventory_keep_answers(requests, verdicts);
     RETURN to_jsonb(verdicts);
 END $$;
@@ -181,8 +181,9 @@ BEGIN
 END $$;
 
 -- What was on hand at a moment, as everything known by now says, moves of this call included.
-CREATE OR REPLACE FUNCTION inventory_on_hand_at(balance inventory_balances, moment timestamptz, moves inventory_ledger[])
-RETURNS integer LANGUAGE sql AS $$
+CREATE OR REPLACE FUNCTION inventory_on_hand_at(
+    balance inventory_balances, moment timestamptz, moves inventory_ledger[]
+) RETURNS integer LANGUAGE sql AS $$
     SELECT balance.quantity_on_hand
          - coalesce((SELECT sum(on_hand_delta) FROM inventory_ledger
                       WHERE tenant_id = balance.tenant_id AND product_id = balance.product_id
@@ -193,8 +194,9 @@ RETURNS integer LANGUAGE sql AS $$
 $$;
 
 -- Keep what is on its way: sent at the origin, received at the destination, whichever is told first.
-CREATE OR REPLACE FUNCTION inventory_note_transfer(line inventory_line, request jsonb, cause inventory_ledger) RETURNS void
-LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION inventory_note_transfer(
+    line inventory_line, request jsonb, cause inventory_ledger
+) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     is_out boolean := cause.kind = 'TRANSFER_OUT';
     other bigint := (request ->> 'other_location_id')::bigint;
@@ -202,7 +204,8 @@ BEGIN
     INSERT INTO inventory_transfers AS t
            (id, tenant_id, code, product_id, origin_id, destination_id, sent, received, unit_cost)
     VALUES (uuidv7(), line.tenant_id, request ->> 'transfer_code', line.product_id,
-            CASE WHEN is_out THEN line.location_id ELSE other END, CASE WHEN is_out THEN other ELSE line.location_id END,
+            CASE WHEN is_out THEN line.location_id ELSE other END,
+            CASE WHEN is_out THEN other ELSE line.location_id END,
             CASE WHEN is_out THEN line.quantity ELSE 0 END, CASE WHEN is_out THEN 0 ELSE line.quantity END,
             cause.unit_cost)
         ON CONFLICT (tenant_id, code, product_id) DO UPDATE

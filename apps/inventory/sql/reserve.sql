@@ -5,7 +5,7 @@
 -- Accepted: {"reservations": [{reservation_id, product_id, location_id, quantity, expires_at, available, version}],
 -- "created_at"}. Refused: {"code", …}.
 CREATE OR REPLACE FUNCTION inventory_reserve(requests jsonb, may_wait boolean DEFAULT false) RETURNS jsonb
-LANGUAGE plpgsql SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
 DECLARE
     verdicts jsonb[] := inventory_take_keys(requests, may_wait);
     lines inventory_line[] := inventory_lines(requests);
@@ -29,13 +29,16 @@ BEGIN
     FOR slot IN 1 .. coalesce(cardinality(balances), 0) LOOP
         CONTINUE WHEN NOT balances[slot].has_batches;
         FOR move IN SELECT * FROM inventory_retire_batches(balances[slot], moment) LOOP
-            moves := moves || inventory_due_move(move, moment);
+            move := inventory_written(move, inventory_time_as_cause(move), balances[slot], moment);
+            moves := moves || move;
             moment := moment + interval '1 microsecond';
             balances[slot] := inventory_after(balances[slot], move);
         END LOOP;
     END LOOP;
 
-    FOR asked IN SELECT l.request, array_agg(l) AS lines FROM unnest(lines) AS l GROUP BY l.request ORDER BY l.request LOOP
+    FOR asked IN
+        SELECT l.request, array_agg(l) AS lines FROM unnest(lines) AS l GROUP BY l.request ORDER BY l.request
+    LOOP
         CONTINUE WHEN verdicts[asked.request] IS NOT NULL;
         request := requests -> (asked.request - 1);
 
@@ -50,7 +53,8 @@ BEGIN
             IF balances[line.slot].quantity_available < line.quantity AND NOT is_swept[line.slot] THEN
                 is_swept[line.slot] := true;
                 FOR move IN SELECT * FROM inventory_expire_holds(balances[line.slot], moment) LOOP
-                    moves := moves || inventory_due_move(move, moment);
+                    move := inventory_written(move, inventory_time_as_cause(move), balances[line.slot], moment);
+                    moves := moves || move;
                     moment := moment + interval '1 microsecond';
                     balances[line.slot] := inventory_after(balances[line.slot], move);
                 END LOOP;
@@ -82,11 +86,13 @@ BEGIN
             held.created_at := moment;
             reservations := reservations || held;
             FOR move IN SELECT * FROM inventory_holding(balances[line.slot], held, moment) LOOP
-                moves := moves || inventory_with_cause(move, cause, moment);
+                move := inventory_written(move, cause, balances[line.slot], moment);
+                moves := moves || move;
                 moment := moment + interval '1 microsecond';
                 balances[line.slot] := inventory_after(balances[line.slot], move);
                 IF move.batch_id IS NOT NULL THEN
-                    holds := holds || ROW(held.tenant_id, held.id, move.batch_id, move.reserved_delta)::inventory_batch_holds;
+                    holds := holds
+                        || ROW(held.tenant_id, held.id, move.batch_id, move.reserved_delta)::inventory_batch_holds;
                 END IF;
             END LOOP;
             verdict := verdict || jsonb_build_object(
@@ -104,7 +110,7 @@ BEGIN
         SELECT id, tenant_id, product_id, location_id, quantity, 'PENDING', idempotency_key, requester_id,
                reference_type, reference_id, ttl_seconds, expires_at, created_at, created_at
           FROM unnest(reservations);
-        PERFORM inventory_apply(moves);
+        PERFORM inventory_apply(moves, balances);
         INSERT INTO inventory_batch_holds (tenant_id, reservation_id, batch_id, quantity)
         SELECT tenant_id, reservation_id, batch_id, quantity FROM unnest(holds);
         PERFORM inventory_keep_answers(requests, verdicts);
