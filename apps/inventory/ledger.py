@@ -399,17 +399,27 @@ def _with_key_and_cause(request: dict[str, Any], tenant_id: int, key: str | None
 def _call(function: str, requests: list[dict[str, Any]], *, may_wait: bool = True) -> list[Any]:
     """Run an SQL function on the requests and return a verdict each: its JSON, or the refusal that was clear before.
 
-    One request that the database cannot hold (a balance past an integer) fails the whole statement: then each is tried
-    alone, and only that one is refused.
+    What the database refuses (a balance past an integer, a lock that does not come free) it refuses for the whole
+    statement: then each request is tried alone, and only the one at fault fails.
     """
     asked = [request for request in requests if "refusal" not in request]
     try:
         answers = iter(_execute(function, asked, may_wait) if asked else [])
-    except DataError:
-        if len(asked) == 1:
+    except (DataError, OperationalError) as error:
+        if not _was_rolled_back(error):
+            raise  # the connection broke: it may have been done, and only its key can tell
+        if len(asked) > 1:
+            return [_call(function, [request], may_wait=may_wait)[0] for request in requests]
+        if isinstance(error, DataError):
             return [InvalidQuantity(quantity=_quantity(asked[0]))]
-        return [_call(function, [request], may_wait=may_wait)[0] for request in requests]
+        raise
     return [request["refusal"] if "refusal" in request else next(answers) for request in requests]
+
+
+def _was_rolled_back(error: Exception) -> bool:
+    """Tell whether the server itself answered with the error, so that nothing of the statement was done."""
+    state: str | None = getattr(error.__cause__, "sqlstate", None)
+    return state is not None and state[:2] not in ("08", "57")  # connection lost, server going down
 
 
 def _quantity(request: dict[str, Any]) -> Any:

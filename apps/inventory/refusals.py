@@ -66,7 +66,7 @@ class UnknownReservation(LedgerError):
 
 
 class ReservationEnded(LedgerError):
-    """The reservation was confirmed or released before, or its time is over. `facts["status"]` says which."""
+    """The reservation was confirmed or released before, or its time is over. `facts["reservation_status"]` says which."""
 
     code = "reservation_ended"
 

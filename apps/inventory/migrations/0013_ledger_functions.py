@@ -8,7 +8,7 @@ from typing import Any
 
 from django.db import migrations
 
-FILES = ("moves", "apply", "keys", "lines", "batches", "holds", "reserve", "end", "post", "expire")
+FILES = ("moves", "apply", "keys", "lines", "batches", "holds", "reserve", "end", "post", "expire", "stock")
 
 LINE = """
 CREATE TYPE inventory_line AS (

@@ -55,14 +55,14 @@ BEGIN
         held.status := coalesce((SELECT e.status FROM unnest(ended) AS e WHERE e.id = held.id), held.status);
         wanted := asked.request ->> 'ending';
         IF held.status <> 'PENDING' THEN
-            verdicts[asked.n] := jsonb_build_object('status', held.status, 'code', CASE held.status
+            verdicts[asked.n] := jsonb_build_object('reservation_status', held.status, 'code', CASE held.status
                 WHEN 'EXPIRED' THEN 'reservation_expired'
                 WHEN 'CONFIRMED' THEN 'reservation_already_confirmed' ELSE 'reservation_already_released' END);
             CONTINUE;
         END IF;
         IF held.expires_at <= moment THEN
             wanted := 'EXPIRE';
-            verdicts[asked.n] := '{"status": "EXPIRED", "code": "reservation_expired"}';
+            verdicts[asked.n] := '{"reservation_status": "EXPIRED", "code": "reservation_expired"}';
         END IF;
         taken := CASE WHEN wanted = 'CONFIRM'
                       THEN coalesce((asked.request ->> 'quantity')::integer, held.quantity) ELSE 0 END;

@@ -12,6 +12,8 @@ BEGIN
         PERFORM pg_advisory_xact_lock(lock_id) FROM (
             SELECT hashtextextended((r ->> 'tenant_id') || '/' || (r ->> 'key'), 0) AS lock_id
               FROM jsonb_array_elements(requests) AS r WHERE r ->> 'key' IS NOT NULL ORDER BY 1) AS locks;
+    ELSE
+        PERFORM set_config('lock_timeout', '2s', true);  -- nor for a balance that somebody holds on to
     END IF;
     FOR asked IN
         SELECT n FROM (

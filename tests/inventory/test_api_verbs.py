@@ -1,0 +1,253 @@
+"""Reservations and corrections over HTTP, in the words of both requirements."""
+
+import json
+import uuid
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.utils import timezone
+
+from apps.inventory.models import Movement, Reservation
+from apps.tenants.models import ApiKey
+
+from .conftest import Shop, open_shop
+from .test_combine import at_once
+
+KEY = "checkout-0123456789abcdef0123456789abcdef"
+
+
+class Caller:
+    """A program with a key of a shop."""
+
+    def __init__(self, shop: Shop, *scopes: str) -> None:
+        scopes = scopes or ("stock:read", "stock:reserve", "stock:adjust")
+        self.key = ApiKey.issue(shop.tenant, name="POS", scopes=list(scopes))[1]
+
+    def post(self, url: str, body: Any = None, **headers: str) -> tuple[int, dict[str, Any], Any]:
+        response = Client().post(
+            url,
+            data="" if body is None else json.dumps(body),
+            content_type="application/json",
+            headers={"Authorization": f"Bearer {self.key}", **headers},
+        )
+        return response.status_code, response.json(), response.headers
+
+    def get(self, url: str) -> tuple[int, dict[str, Any]]:
+        response = Client().get(url, headers={"X-Api-Key": self.key})
+        return response.status_code, response.json()
+
+
+@pytest.fixture
+def stocked(shop: Shop) -> Shop:
+    shop.receive(shop.shirt, shop.store, 10)
+    return shop
+
+
+@pytest.fixture
+def pos(stocked: Shop) -> Caller:
+    return Caller(stocked)
+
+
+def by_id(shop: Shop, **more: Any) -> dict[str, Any]:
+    body = {"product_id": str(shop.shirt.public_id), "warehouse_id": str(shop.store.public_id)}
+    return {**body, "quantity": 2, "idempotency_key": KEY, "ttl_seconds": 60, **more}
+
+
+RESERVE = {"sku": "SHIRT", "storeId": "S1", "qty": 2, "clientId": "C1", "ttlSeconds": 60}
+
+
+# --- requirement 004 ------------------------------------------------------------------------------------------------
+
+
+def test_reserve_confirm_and_restock_as_the_requirement_writes_them(stocked: Shop, pos: Caller) -> None:
+    status, reserved, headers = pos.post("/v1/stock/reserve", RESERVE)
+    assert (status, reserved["available"], reserved["status"], headers["ETag"]) == (200, 8, "PENDING", '"v2"')
+    status, ended, _ = pos.post("/v1/stock/confirm", {"reservationId": reserved["reservationId"]})
+    assert (status, ended["status"], ended["onHand"], ended["available"]) == (200, "CONFIRMED", 8, 8)
+    status, stock, _ = pos.post("/v1/stock/restock", {"sku": "SHIRT", "storeId": "S1", "qty": 5, "expectedVersion": 3})
+    assert (status, stock["onHand"], stock["version"]) == (200, 13, 4)
+    assert Reservation.objects.get().requester_id == "C1"
+
+
+def test_cancel_gives_the_units_back(pos: Caller) -> None:
+    _, reserved, _ = pos.post("/v1/stock/reserve", RESERVE)
+    status, ended, _ = pos.post(f"/v1/stock/cancel/{reserved['reservationId']}")
+    assert (status, ended["status"], ended["available"]) == (200, "RELEASED", 10)
+
+
+def test_confirm_after_cancel_is_refused(pos: Caller) -> None:
+    _, reserved, _ = pos.post("/v1/stock/reserve", RESERVE)
+    pos.post("/v1/stock/cancel", {"reservationId": reserved["reservationId"]})
+    status, problem, _ = pos.post(f"/v1/stock/confirm/{reserved['reservationId']}")
+    assert (status, problem["code"]) == (409, "reservation_already_released")
+
+
+def test_a_part_is_confirmed(pos: Caller) -> None:
+    _, reserved, _ = pos.post("/v1/stock/reserve", RESERVE)
+    status, ended, _ = pos.post("/v1/stock/confirm", {"reservationId": reserved["reservationId"], "qty": 1})
+    assert (status, ended["confirmed"], ended["returned"], ended["available"]) == (200, 1, 1, 9)
+
+
+def test_too_many_is_409_with_what_there_is(pos: Caller) -> None:
+    status, problem, _ = pos.post("/v1/stock/reserve", {**RESERVE, "qty": 11})
+    assert (status, problem["code"], problem["requested"], problem["available"]) == (409, "insufficient_stock", 11, 10)
+    assert "product_id" not in problem
+
+
+@pytest.mark.parametrize(
+    ("changes", "status", "code"),
+    [
+        ({"qty": 0}, 422, "validation_failed"),
+        ({"qty": -1}, 422, "validation_failed"),
+        ({"qty": 2.5}, 422, "validation_failed"),
+        ({"qty": "2"}, 422, "validation_failed"),
+        ({"qty": 10**12}, 422, "validation_failed"),
+        ({"ttlSeconds": 0}, 422, "validation_failed"),
+        ({"sku": ""}, 422, "validation_failed"),
+        ({"sku": "a\x00b"}, 422, "validation_failed"),
+        ({"sku": "NOPE"}, 404, "unknown_sku"),
+        ({"storeId": "NOPE"}, 404, "unknown_store"),
+        ({"storeId": None}, 422, "validation_failed"),
+    ],
+)
+def test_bad_input_is_explained_and_nothing_moves(
+    stocked: Shop, pos: Caller, changes: dict[str, Any], status: int, code: str
+) -> None:
+    answered, problem, _ = pos.post("/v1/stock/reserve", {**RESERVE, **changes})
+    assert (answered, problem["code"]) == (status, code)
+    assert Movement.objects.count() == 1
+
+
+def test_a_stale_version_is_412_and_nothing_moves(stocked: Shop, pos: Caller) -> None:
+    body = {"sku": "SHIRT", "storeId": "S1", "qty": 5, "expectedVersion": 7}
+    status, problem, _ = pos.post("/v1/stock/restock", body)
+    assert (status, problem["code"], problem["version"]) == (412, "version_mismatch", 1)
+    del body["expectedVersion"]
+    assert pos.post("/v1/stock/restock", body, **{"If-Match": '"v9"'})[0] == 412
+    assert pos.post("/v1/stock/restock", body, **{"If-Match": "v1"})[0] == 400
+    assert pos.post("/v1/stock/restock", body, **{"If-Match": '"v1"'})[0] == 200
+
+
+def test_a_repeated_request_gets_the_first_answer(pos: Caller) -> None:
+    first = pos.post("/v1/stock/reserve", RESERVE, **{"Idempotency-Key": "once"})
+    again = pos.post("/v1/stock/reserve", RESERVE, **{"Idempotency-Key": "once"})
+    assert again[1] == first[1]
+    assert again[2]["Idempotency-Replayed"] == "true"
+    assert "Idempotency-Replayed" not in first[2]
+    status, problem, _ = pos.post("/v1/stock/reserve", {**RESERVE, "qty": 3}, **{"Idempotency-Key": "once"})
+    assert (status, problem["code"]) == (422, "idempotency_key_reused")
+    end = {"reservationId": first[1]["reservationId"]}
+    assert pos.post("/v1/stock/confirm", end, **{"Idempotency-Key": "end"})[0] == 200
+    assert pos.post("/v1/stock/confirm", end, **{"Idempotency-Key": "end"})[0] == 200
+    assert pos.post("/v1/stock/confirm", end)[1]["code"] == "reservation_already_confirmed"
+
+
+def test_many_pairs_are_answered_in_one_query(stocked: Shop, pos: Caller, django_assert_max_num_queries: Any) -> None:
+    pairs = [{"sku": "SHIRT", "storeId": "S1"}, {"sku": "MUG", "storeId": "CD1"}, {"sku": "NOPE", "storeId": "S1"}]
+    pos.get("/v1/stores/S1/stock/SHIRT")  # who asks is remembered from now on
+    with django_assert_max_num_queries(1):
+        status, body, _ = pos.post("/v1/stock/available", {"items": pairs})
+    assert status == 200
+    assert [item.get("available", item.get("code")) for item in body["items"]] == [10, 0, "unknown_sku"]
+    assert pos.post("/v1/stock/available", {"items": pairs * 200})[0] == 422
+
+
+def test_an_expired_hold_no_longer_counts_in_what_is_shown(stocked: Shop, pos: Caller) -> None:
+    pos.post("/v1/stock/reserve", RESERVE)
+    Reservation.objects.update(expires_at=timezone.now())
+    status, body = pos.get("/v1/stores/S1/stock/SHIRT")
+    assert (status, body["reserved"], body["available"]) == (200, 0, 10)
+
+
+# --- requirement 003 ------------------------------------------------------------------------------------------------
+
+
+def test_reserve_and_confirm_by_id(stocked: Shop, pos: Caller) -> None:
+    status, reserved, _ = pos.post("/v1/reserve", by_id(stocked))
+    assert status == 200
+    assert set(reserved) == {"reservation_id", "status", "expires_at", "created_at"}
+    status, ended, _ = pos.post("/v1/confirm", {"reservation_id": reserved["reservation_id"]})
+    assert (status, ended["status"], ended["quantity_on_hand"]) == (200, "CONFIRMED", 8)
+    status, shown = pos.get(
+        f"/v1/available?product_id={stocked.shirt.public_id}&warehouse_id={stocked.store.public_id}"
+    )
+    assert (status, shown["quantity_available"], shown["version"]) == (200, 8, 3)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"quantity": 0},
+        {"quantity": 1001},
+        {"idempotency_key": "x" * 31},
+        {"idempotency_key": "x" * 129},
+        {"ttl_seconds": 59},
+        {"ttl_seconds": 3601},
+        {"product_id": "SHIRT"},
+        {"warehouse_id": None},
+    ],
+)
+def test_the_requirements_limits(stocked: Shop, pos: Caller, changes: dict[str, Any]) -> None:
+    status, problem, _ = pos.post("/v1/reserve", by_id(stocked, **changes))
+    assert (status, problem["code"]) == (422, "validation_failed")
+    assert problem["errors"]
+
+
+def test_header_and_body_may_not_name_two_keys(stocked: Shop, pos: Caller) -> None:
+    status, problem, _ = pos.post("/v1/reserve", by_id(stocked), **{"Idempotency-Key": "another"})
+    assert (status, problem["code"]) == (400, "idempotency_key_mismatch")
+    assert pos.post("/v1/reserve", by_id(stocked), **{"Idempotency-Key": KEY})[0] == 200
+
+
+def test_an_adjustment_is_a_request(stocked: Shop, pos: Caller) -> None:
+    body = by_id(stocked, quantity=-11, reason="broken", idempotency_key=None)
+    status, problem, _ = pos.post("/v1/adjust", body)
+    assert (status, problem["code"]) == (409, "insufficient_stock")
+    status, shown, _ = pos.post("/v1/adjust", {**body, "quantity": -4})
+    assert (status, shown["quantity_available"]) == (200, 6)
+    assert pos.post("/v1/adjust", {**body, "quantity": 0})[0] == 422
+    assert Movement.objects.get(kind="ADJUSTMENT").reason == "broken"
+
+
+# --- whose ----------------------------------------------------------------------------------------------------------
+
+
+def test_what_belongs_to_another_tenant_does_not_exist(stocked: Shop, pos: Caller) -> None:
+    stranger = Caller(open_shop("charlie"))
+    _, reserved, _ = pos.post("/v1/stock/reserve", RESERVE)
+    end = {"reservation_id": reserved["reservationId"]}
+    assert stranger.post("/v1/confirm", end)[1]["code"] == "unknown_reservation"
+    assert stranger.post("/v1/release", end)[0] == 404
+    assert stranger.post("/v1/reserve", by_id(stocked))[1]["code"] == "unknown_sku"
+    assert stranger.post("/v1/adjust", by_id(stocked, quantity=1, reason="x"))[0] == 404
+
+
+def test_a_scope_opens_its_own_verbs_only(stocked: Shop) -> None:
+    reader = Caller(stocked, "stock:read")
+    for url, body in {
+        "/v1/stock/reserve": RESERVE,
+        "/v1/stock/restock": {"sku": "SHIRT", "storeId": "S1", "qty": 1},
+        f"/v1/stock/cancel/{uuid.uuid4()}": None,
+    }.items():
+        status, problem, _ = reader.post(url, body)
+        assert (status, problem["code"]) == (403, "missing_scope")
+
+
+# --- at once --------------------------------------------------------------------------------------------------------
+
+
+def test_the_last_units_are_sold_once_through_http(committed_shop: Shop) -> None:
+    committed_shop.receive(committed_shop.shirt, committed_shop.store, 10)
+    pos = Caller(committed_shop)
+
+    def buy(number: int) -> int:
+        try:
+            return pos.post("/v1/stock/reserve", {**RESERVE, "qty": 1})[0]
+        finally:
+            connection.close()
+
+    answers = at_once(40, buy)
+    assert sorted(answers) == [200] * 10 + [409] * 30  # type: ignore[type-var]
+    assert committed_shop.numbers(committed_shop.shirt, committed_shop.store) == (10, 10, 0)
