@@ -70,10 +70,20 @@ CONNECTOR: dict[str, Look] = {
 }
 MOVEMENT: dict[str, Look] = {
     Movement.Kind.RECEIPT: Look("ok", "down"),
+    Movement.Kind.RETURN: Look("ok", "down"),
+    Movement.Kind.TRANSFER_IN: Look("ok", "down"),
+    Movement.Kind.SALE: Look("quiet", "up"),
+    Movement.Kind.TRANSFER_OUT: Look("quiet", "up"),
+    Movement.Kind.LOSS: Look("bad", "up"),
     Movement.Kind.ADJUSTMENT: Look("warn", "admin"),
+    Movement.Kind.COUNT: Look("info", "check"),
+    Movement.Kind.COUNT_ABSORB: Look("quiet", "check"),
     Movement.Kind.RESERVE: Look("info", "lock"),
     Movement.Kind.CONFIRM: Look("quiet", "up"),
     Movement.Kind.RELEASE: Look("quiet", "back"),
+    Movement.Kind.EXPIRE: Look("quiet", "clock"),
+    Movement.Kind.BLOCK: Look("bad", "pause"),
+    Movement.Kind.UNBLOCK: Look("ok", "play"),
 }
 PLAIN = Look("quiet", "minus")  # a state that was added to a model and not yet here still shows its words
 

@@ -31,10 +31,16 @@ def follow() -> int:
     Listings that wait for a retry keep their date: a new movement must not turn a failing listing into a hot loop.
     """
     with feed.batch(FEED_CONSUMER) as movements:
-        causes = {m.product_id: m for m in movements if m.on_hand_delta != m.reserved_delta}
+        causes = {m.product_id: m for m in movements if _changes_what_is_for_sale(m)}
         if causes:
             _mark_due(causes)
     return len(movements)
+
+
+def _changes_what_is_for_sale(movement: Movement) -> bool:
+    """Tell whether a channel may have to show another number; a first count of zero makes an unknown stock known."""
+    is_other_number = movement.on_hand_delta != movement.reserved_delta + movement.blocked_delta
+    return is_other_number or movement.kind == Movement.Kind.COUNT
 
 
 def _mark_due(causes: dict[int, Movement]) -> None:

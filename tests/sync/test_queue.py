@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from apps.connectors.models import Connector, Listing
 from apps.inventory import ledger
-from apps.inventory.models import Location, Product
+from apps.inventory.models import Batch, Location, Movement, Product
 from apps.sync import queue
 from apps.tenants.models import Tenant
 
@@ -140,6 +140,23 @@ def test_movements_that_change_nothing_for_sale_wake_nobody(committed_desk: Desk
     assert queue.follow() == 1
     desk.listing.refresh_from_db()
     assert desk.listing.due_at is None
+
+
+def test_a_batch_off_sale_and_a_count_of_nothing_wake_the_listing(committed_desk: Desk) -> None:
+    desk = committed_desk
+    move = {"product_id": desk.product.pk, "location_id": desk.store.pk, "cause": ledger.Cause(actor="test")}
+    counted = ledger.Move(kind=Movement.Kind.COUNT, quantity=0, **move)  # type: ignore[arg-type]
+    received = ledger.Move(kind=Movement.Kind.RECEIPT, quantity=5, batch_number="A", **move)  # type: ignore[arg-type]
+    for begin in (
+        lambda: ledger.post_one(desk.tenant, counted),
+        lambda: ledger.post_one(desk.tenant, received),
+        lambda: ledger.block_batch(desk.tenant, Batch.objects.get(batch_number="A").pk, cause=ledger.Cause(actor="t")),
+    ):
+        Listing.objects.update(due_at=None)
+        begin()
+        assert queue.follow() == 1
+        desk.listing.refresh_from_db()
+        assert desk.listing.due_at is not None
 
 
 def test_a_listing_cannot_be_due_without_a_product(desk: Desk) -> None:

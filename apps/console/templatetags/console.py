@@ -111,7 +111,7 @@ def money(amount: Decimal | None, currency: str) -> str:
 @register.filter
 def available_after(row: Movement) -> int:
     """Return how many units could still be promised after a movement."""
-    return row.on_hand_after - row.reserved_after
+    return row.on_hand_after - row.reserved_after - row.blocked_after
 
 
 @register.filter
@@ -142,6 +142,9 @@ def actor(name: str, people: Mapping[str, str]) -> str:
         "user": _("Somebody of support"),
         "worker": _("Saldo, by itself"),
         "command": _("Command line (%(who)s)") % {"who": who},
+        "ledger": _("Saldo, because its time had come"),
+        "key": _("Program with the key %(who)s…") % {"who": who},
+        "token": _("Program %(who)s") % {"who": who},
         "demo": _("Demonstration data"),
     }
     return words.get(kind, name)
