@@ -66,8 +66,8 @@ class UnknownReservation(LedgerError):
 
 
 class ReservationEnded(LedgerError):
-    """The reservation was confirmed or released before, or its time is over. `facts["reservation_status"]` says which."""
-
+        "A request with this idempotency key is being worked on; nothing was changed by this one. Send it again "
+        "in a second to get its answer."
     code = "reservation_ended"
 
 
