@@ -199,7 +199,7 @@ REST_FRAMEWORK = {
     "EXCEPTION_HANDLER": "apps.common.problems.handle",
     "UNAUTHENTICATED_USER": None,
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_PARSER_CLASSES": ["apps.common.typed_json.StrictJsonParser"],
     "DEFAULT_SCHEMA_CLASS": "config.openapi.DrfOperation",
 }
 

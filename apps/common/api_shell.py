@@ -8,6 +8,7 @@ import os
 import re
 import uuid
 from functools import lru_cache
+from io import BytesIO
 
 from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed
@@ -51,6 +52,8 @@ def trace_id_of(request: HttpRequest) -> uuid.UUID:
 
 def _call_view(request: HttpRequest) -> HttpResponse:
     _refuse_unreadable(request)
+    if "HTTP_TRANSFER_ENCODING" in request.META:
+        _take_chunks(request)
     try:
         view, args, kwargs = resolve(request.path_info)
     except Http404:
@@ -72,6 +75,16 @@ def _refuse_unreadable(request: HttpRequest) -> None:
     length = request.META.get("CONTENT_LENGTH", "")
     if length.isdecimal() and int(length[:20]) > settings.API_BODY_MAX_BYTES:
         raise too_large()
+
+
+def _take_chunks(request: HttpRequest) -> None:
+    """Read a body that announces no length, of which Django would see nothing, and let it look like any other."""
+    body = read_body(request, settings.API_BODY_MAX_BYTES)
+    if body is None:
+        raise too_large()
+    del request.META["HTTP_TRANSFER_ENCODING"]
+    request.META["CONTENT_LENGTH"] = str(len(body))
+    request._stream = BytesIO(body)  # what `request.read` and DRF read from
 
 
 def too_large() -> Problem:

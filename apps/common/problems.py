@@ -59,7 +59,7 @@ def answer(error: Exception, request: HttpRequest) -> HttpResponse:
         log.error("api.failed", **_line(problem, request), exc_info=error)
     elif problem.status not in UNLOGGED:
         log.info("api.refused", **_line(problem, request))
-    body = msgspec.json.encode(document(problem, request))
+    body = msgspec.json.encode(document(problem, request), enc_hook=str)  # a fact may be of any kind
     response = HttpResponse(body, status=problem.status, content_type=CONTENT_TYPE, headers=problem.headers)
     response._has_been_logged = True  # type: ignore[attr-defined]  # or Django would write a second line
     return response

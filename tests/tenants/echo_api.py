@@ -7,6 +7,7 @@ import msgspec
 from django.db import OperationalError, connection
 from django.http import HttpRequest
 from django.urls import path
+from django.utils.translation import gettext_lazy
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -80,6 +81,11 @@ def refused(request: HttpRequest, caller: Caller) -> None:
     raise Problem(409, "insufficient_stock", "There are 3.", available=3, status_of="shirt", code_of="mug")
 
 
+@endpoint(method="GET", scope="stock:read")
+def odd(request: HttpRequest, caller: Caller) -> None:
+    raise Problem(409, "insufficient_stock", "…", fact=gettext_lazy("Stock"))
+
+
 class Shirt(serializers.Serializer[Any]):
     quantity = serializers.IntegerField(min_value=1)
 
@@ -117,6 +123,7 @@ urlpatterns = [
     path("v1/down", down),
     path("v1/huge", huge),
     path("v1/refused", refused),
+    path("v1/odd", odd),
     path("v1/drf", Drf.as_view()),
     path("v1/scopeless", Scopeless.as_view()),
     path("v1/open", Open.as_view()),

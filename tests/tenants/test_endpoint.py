@@ -195,6 +195,9 @@ def test_a_chunked_body_is_read_and_limited(key: str, settings: Settings) -> Non
     chunked = {"HTTP_TRANSFER_ENCODING": "chunked"}
     assert _raw(key, **chunked, **{"wsgi.input": io.BytesIO(b'{"quantity": 2}')})[0] == 201
     assert _raw(key, **chunked, **{"wsgi.input": io.BytesIO(b" " * 2000)})[0] == 413
+    drf = {"PATH_INFO": "/v1/drf", **chunked}
+    assert _raw(key, **drf, **{"wsgi.input": io.BytesIO(b'{"quantity": 2}')})[0] == 200
+    assert _raw(key, **drf, **{"wsgi.input": io.BytesIO(b" " * 2000)})[0] == 413
 
 
 @pytest.mark.django_db(transaction=True)
@@ -275,6 +278,30 @@ def test_drf_refuses_in_the_same_words(call: Call) -> None:
     assert _code(call("POST", "/v1/drf", b"a=1", content_type="text/plain")) == (415, "unsupported_media_type")
     assert json.loads(call("GET", "/v1/drf").content) == {"tenant": "alice"}
     assert json.loads(call("POST", "/v1/drf", {"quantity": 1}).content)["user"].startswith("key:saldo_")
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (b'{"quantity": ' + b"[" * 100_000, 400),
+        (b'{"quantity": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", 400),
+        (b'{"quantity": NaN}', 400),
+        (b'{"quantity": "\\ud800"}', 400),
+        (b'{"quantity": "\xff"}', 400),
+        (b'{"quantity": "\\u0000"}', 422),
+        (b'{"quantity": ' + b"9" * 5_000 + b"}", 422),
+        (b'{"quantity": ' + b"9" * 30 + b"}", 200),
+        (b"[]", 422),
+        (b"7", 422),
+        (b"", 422),
+    ],
+)
+def test_drf_is_poisoned_as_little(call: Call, body: bytes, status: int) -> None:
+    assert call("POST", "/v1/drf", body).status_code == status
+
+
+def test_a_fact_of_any_kind_can_be_told(call: Call) -> None:
+    assert json.loads(call("GET", "/v1/odd").content)["fact"] == "Stock"
 
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
