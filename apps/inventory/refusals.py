@@ -66,8 +66,11 @@ class UnknownReservation(LedgerError):
 
 
 class ReservationEnded(LedgerError):
-        "A request with this idempotency key is being worked on; nothing was changed by this one. Send it again "
-        "in a second to get its answer."
+    """The reservation was confirmed or released before, or its time is over.
+
+    `facts["reservation_status"]` says which.
+    """
+
     code = "reservation_ended"
 
 
