@@ -63,6 +63,10 @@ class Cause:
     occurred_at: datetime | None = None
 
 
+CAUSE_FIELDS = tuple(Cause.__dataclass_fields__)
+"""`dataclasses.asdict` copies every value deeply, which took a third of the time of a batch of movements."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Move:
     """One change of what is on hand.
@@ -392,7 +396,7 @@ def _with_key_and_cause(request: dict[str, Any], tenant_id: int, key: str | None
     """Add who and why. The fingerprint is of what was asked, not of why: a retry has another trace id."""
     if key is not None:
         request["fingerprint"] = hashlib.sha256(msgspec.json.encode(request, order="deterministic")).hexdigest()
-    request.update(asdict(cause), tenant_id=tenant_id, key=key)
+    request.update({name: getattr(cause, name) for name in CAUSE_FIELDS}, tenant_id=tenant_id, key=key)
     return request
 
 

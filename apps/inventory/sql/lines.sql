@@ -45,21 +45,21 @@ CREATE OR REPLACE FUNCTION inventory_lock(lines inventory_line[]) RETURNS SETOF 
 LANGUAGE plpgsql AS $$
 DECLARE
     balances inventory_balances[];
-    slots integer := coalesce((SELECT max(slot) FROM unnest(lines)), 0);
 BEGIN
-    LOOP
-        SELECT array_agg(locked) INTO balances
-          FROM (SELECT DISTINCT slot, tenant_id, product_id, location_id FROM unnest(lines)
-                 WHERE slot IS NOT NULL ORDER BY slot) AS wanted
-         CROSS JOIN LATERAL (
-            SELECT * FROM inventory_balances AS b
-             WHERE b.tenant_id = wanted.tenant_id AND b.product_id = wanted.product_id
-               AND b.location_id = wanted.location_id FOR NO KEY UPDATE) AS locked;
-        EXIT WHEN coalesce(cardinality(balances), 0) = slots;
-        INSERT INTO inventory_balances
-               (tenant_id, product_id, location_id, quantity_on_hand, quantity_reserved, quantity_blocked, version)
-        SELECT DISTINCT tenant_id, product_id, location_id, 0, 0, 0, 0 FROM unnest(lines) WHERE slot IS NOT NULL
-         ORDER BY 1, 2, 3 ON CONFLICT DO NOTHING;
-    END LOOP;
+    -- made before any is locked: who waits here for another's new row holds none that the other could wait for
+    INSERT INTO inventory_balances
+           (tenant_id, product_id, location_id, quantity_on_hand, quantity_reserved, quantity_blocked, version)
+    SELECT DISTINCT l.tenant_id, l.product_id, l.location_id, 0, 0, 0, 0 FROM unnest(lines) AS l
+     WHERE slot IS NOT NULL AND NOT EXISTS (
+           SELECT FROM inventory_balances AS b WHERE b.tenant_id = l.tenant_id AND b.product_id = l.product_id
+              AND b.location_id = l.location_id)
+     ORDER BY 1, 2, 3 ON CONFLICT DO NOTHING;
+    SELECT array_agg(locked) INTO balances
+      FROM (SELECT DISTINCT slot, tenant_id, product_id, location_id FROM unnest(lines)
+             WHERE slot IS NOT NULL ORDER BY slot) AS wanted
+     CROSS JOIN LATERAL (
+        SELECT * FROM inventory_balances AS b
+         WHERE b.tenant_id = wanted.tenant_id AND b.product_id = wanted.product_id
+           AND b.location_id = wanted.location_id FOR NO KEY UPDATE) AS locked;
     RETURN QUERY SELECT * FROM unnest(balances);
 END $$;
