@@ -50,9 +50,9 @@ BEGIN
     INSERT INTO inventory_balances
            (tenant_id, product_id, location_id, quantity_on_hand, quantity_reserved, quantity_blocked, version)
     SELECT DISTINCT l.tenant_id, l.product_id, l.location_id, 0, 0, 0, 0 FROM unnest(lines) AS l
-     WHERE slot IS NOT NULL AND NOT EXISTS (
-           SELECT FROM inventory_balances AS b WHERE b.tenant_id = l.tenant_id AND b.product_id = l.product_id
-              AND b.location_id = l.location_id)
+     WHERE slot IS NOT NULL AND (  -- a probe by key for each, whatever the planner believes of the table
+           SELECT b.id FROM inventory_balances AS b WHERE b.tenant_id = l.tenant_id AND b.product_id = l.product_id
+              AND b.location_id = l.location_id) IS NULL
      ORDER BY 1, 2, 3 ON CONFLICT DO NOTHING;
     SELECT array_agg(locked) INTO balances
       FROM (SELECT DISTINCT slot, tenant_id, product_id, location_id FROM unnest(lines)
