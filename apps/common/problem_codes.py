@@ -116,6 +116,14 @@ CODES: dict[str, Entry] = {
     "already_reversed": Entry(
         _("The movement was reversed before"), _("Nothing was changed, and nothing is left to do.")
     ),
+    "unknown_movement": Entry(
+        _("There is no such movement"),
+        _("Check the movement's id, the product and the place: all three belong together."),
+    ),
+    "count_of_batch": Entry(
+        _("A count is of everything at the place"),
+        _("Nothing was changed. Count all batches together, or adjust the one that is wrong."),
+    ),
     "batch_expired": Entry(
         _("The batch's date has passed"), _("Nothing was changed: it stays off sale. Post its units as a loss.")
     ),

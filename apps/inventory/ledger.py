@@ -26,7 +26,18 @@ import msgspec
 from django.db import DataError, OperationalError, connection, transaction
 
 from apps.inventory.models import Batch, LedgerKey, Location, Movement
-from apps.inventory.refusals import REFUSALS, InsufficientStock, InvalidQuantity, LedgerError, UnknownPlace
+from apps.inventory.refusals import (
+    REFUSALS,
+    CountOfBatch,
+    InsufficientStock,
+    InvalidQuantity,
+    LedgerError,
+    UnknownBatch,
+    UnknownPlace,
+    UnknownReservation,
+    UnknownSku,
+    UnknownStore,
+)
 from apps.tenants.models import Tenant
 
 T = TypeVar("T")
@@ -280,8 +291,9 @@ def reserve(
     if all(line.is_placed for line in lines):
         return _or_raise(_reserved(_call("inventory_reserve", [request])[0]))
     with transaction.atomic():
-        if key is None or not _is_known(tenant, key):
-            placed = _place_lines(tenant, lines, places, is_fact=is_fact)
+        available = _lock_balances(tenant, sorted({line.product_id for line in lines if line.product_id is not None}))
+        if key is None or not _is_known(tenant, key):  # under the locks: a twin that came first has its answer by now
+            placed = _place_lines(tenant, lines, available, places, is_fact=is_fact)
             request["lines"] = [_line(line) for line in placed]
         return _or_raise(_reserved(_call("inventory_reserve", [request])[0]))
 
@@ -322,10 +334,10 @@ def expire_due(balances_max: int = 200) -> int:
     made = 0
     while True:
         with connection.cursor() as cursor:
-            cursor.execute("SELECT inventory_expire(%s)", [balances_max])
-            step = int(cursor.fetchone()[0])
-        made += step
-        if not step:
+            cursor.execute("SELECT balances, movements FROM inventory_expire(%s)", [balances_max])
+            balances, movements = cursor.fetchone()
+        made += movements
+        if not balances:
             return made
 
 
@@ -345,6 +357,8 @@ def unblock_batch(tenant: Tenant, batch_id: uuid.UUID | str, *, cause: Cause) ->
 def _move_request(tenant: Tenant, move: Move) -> dict[str, Any]:
     smallest = {Movement.Kind.ADJUSTMENT: -QUANTITY_MAX, Movement.Kind.COUNT: 0}.get(move.kind, 1)
     is_nothing = move.quantity == 0 and move.kind != Movement.Kind.COUNT
+    if move.kind == Movement.Kind.COUNT and move.batch_number:
+        return {"refusal": CountOfBatch(batch_number=move.batch_number)}
     if is_nothing or not smallest <= move.quantity <= QUANTITY_MAX:
         return {"refusal": InvalidQuantity(quantity=move.quantity)}
     request = {
@@ -364,9 +378,15 @@ def _move_request(tenant: Tenant, move: Move) -> dict[str, Any]:
 
 
 def _reserve_request(asked: ReserveRequest, extra: Any = None) -> dict[str, Any]:
+    if not asked.lines:
+        return {"refusal": InvalidQuantity(quantity=0)}
     wrong = next((line.quantity for line in asked.lines if not 0 < line.quantity <= QUANTITY_MAX), None)
     if wrong is not None:
         return {"refusal": InvalidQuantity(quantity=wrong)}
+    if not all(line.product is None or _is_uuid(line.product) for line in asked.lines):
+        return {"refusal": UnknownSku()}
+    if not all(line.location is None or _is_uuid(line.location) for line in asked.lines):
+        return {"refusal": UnknownStore()}
     request = {
         "lines": [_line(line) for line in asked.lines],
         "ttl_seconds": asked.ttl_seconds,
@@ -380,12 +400,22 @@ def _reserve_request(asked: ReserveRequest, extra: Any = None) -> dict[str, Any]
 def _end_request(asked: EndRequest) -> dict[str, Any]:
     if asked.quantity is not None and not 0 < asked.quantity <= QUANTITY_MAX:
         return {"refusal": InvalidQuantity(quantity=asked.quantity)}
+    if not _is_uuid(asked.reservation_id):
+        return {"refusal": UnknownReservation()}
     request = {
         "reservation_id": str(asked.reservation_id),
         "ending": "CONFIRM" if asked.is_confirmed else "RELEASE",
         "quantity": asked.quantity,
     }
     return _with_key_and_cause(request, asked.tenant_id, asked.key, asked.cause)
+
+
+def _is_uuid(value: uuid.UUID | str) -> bool:
+    try:
+        uuid.UUID(str(value))
+    except ValueError:
+        return False
+    return True
 
 
 def _line(line: Line) -> dict[str, Any]:
@@ -493,6 +523,8 @@ def _or_raise(verdict: T | LedgerError) -> T:
 
 
 def _set_batch_status(tenant: Tenant, batch_id: uuid.UUID | str, status: Batch.Status, cause: Cause) -> int:
+    if not _is_uuid(batch_id):
+        raise UnknownBatch
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT inventory_set_batch_status(%s, %s, %s, jsonb_populate_record(NULL::inventory_ledger, %s))",
@@ -512,8 +544,15 @@ def _is_known(tenant: Tenant, key: str) -> bool:
     return LedgerKey.objects.filter(tenant=tenant, key=key).exists()
 
 
-def _place_lines(tenant: Tenant, lines: Sequence[Line], places: list[int] | None, *, is_fact: bool) -> list[Line]:
-    """Return the lines with a place each, under the locks of all balances of their products.
+def _place_lines(
+    tenant: Tenant,
+    lines: Sequence[Line],
+    available: dict[int, dict[int, int]],
+    places: list[int] | None,
+    *,
+    is_fact: bool,
+) -> list[Line]:
+    """Return the lines with a place each, by what is available where: {product: {location: units}}.
 
     Lines that name their location are served first. Raises InsufficientStock unless the request is a fact.
     """
@@ -522,7 +561,6 @@ def _place_lines(tenant: Tenant, lines: Sequence[Line], places: list[int] | None
     for line in lines:
         if not line.is_placed and line.product_id is not None:
             anywhere[line.product_id] = anywhere.get(line.product_id, 0) + line.quantity
-    available = _lock_balances(tenant, sorted({line.product_id for line in lines if line.product_id is not None}))
     for line in placed:
         if line.product_id is not None and line.location_id in available[line.product_id]:
             available[line.product_id][line.location_id] -= line.quantity
@@ -542,10 +580,12 @@ def _place_lines(tenant: Tenant, lines: Sequence[Line], places: list[int] | None
 def _lock_balances(tenant: Tenant, product_ids: list[int]) -> dict[int, dict[int, int]]:
     """Lock every balance of the products and return what is available: {product: {location: units}}.
 
+    What is due there ends first: an expired hold or batch would show units where there are none, or hide some.
     In the order of sql/lines.sql, so that two transactions never wait for each other in a circle.
     """
     available: dict[int, dict[int, int]] = {product_id: {} for product_id in product_ids}
     with connection.cursor() as cursor:
+        cursor.execute("SELECT inventory_expire_products(%s, %s)", [tenant.pk, product_ids])
         cursor.execute(
             """SELECT product_id, location_id, quantity_available FROM inventory_balances
                WHERE tenant_id = %s AND product_id = ANY(%s)

@@ -79,14 +79,14 @@ RULES = {
     "where there are batches they add up to the balance": """
         SELECT b.tenant_id, b.product_id, b.location_id, b.quantity_on_hand, b.quantity_reserved, b.quantity_blocked,
                sum(l.quantity) AS in_batches, sum(l.reserved) AS held_in_batches,
-               sum(l.quantity - l.reserved) FILTER (WHERE l.status <> 'ACTIVE') AS free_off_sale
+               sum(greatest(l.quantity - l.reserved, 0)) FILTER (WHERE l.status <> 'ACTIVE') AS free_off_sale
           FROM inventory_balances b LEFT JOIN inventory_batches l
             ON (l.tenant_id, l.product_id, l.location_id) = (b.tenant_id, b.product_id, b.location_id)
          GROUP BY b.id
         HAVING b.has_batches <> (count(l.id) > 0)
             OR (b.has_batches AND (b.quantity_on_hand <> sum(l.quantity) OR b.quantity_reserved <> sum(l.reserved)))
             OR b.quantity_blocked
-               <> coalesce(sum(l.quantity - l.reserved) FILTER (WHERE l.status <> 'ACTIVE'), 0)""",
+               <> coalesce(sum(greatest(l.quantity - l.reserved, 0)) FILTER (WHERE l.status <> 'ACTIVE'), 0)""",
     "a batch's quantity is the sum of its movements, where all of them name it": """
         SELECT l.id, l.tenant_id, l.batch_number, l.quantity, m.moved FROM inventory_batches l
           CROSS JOIN LATERAL (
@@ -105,7 +105,7 @@ RULES = {
           FROM inventory_balances b
           JOIN LATERAL (SELECT counted FROM inventory_counts
                          WHERE tenant_id = b.tenant_id AND product_id = b.product_id AND location_id = b.location_id
-                         ORDER BY as_of DESC, count_order DESC, id LIMIT 1) AS c ON true
+                         ORDER BY as_of DESC, count_order DESC, counted LIMIT 1) AS c ON true
           CROSS JOIN LATERAL (
             SELECT coalesce(sum(on_hand_delta), 0) AS units FROM inventory_ledger
              WHERE tenant_id = b.tenant_id AND product_id = b.product_id AND location_id = b.location_id

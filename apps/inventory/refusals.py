@@ -141,6 +141,23 @@ class AlreadyReversed(LedgerError):
     template = gettext_noop("This movement was reversed before; nothing was changed.")
 
 
+class UnknownMovement(LedgerError):
+    """The movement to be reversed is not one of this balance."""
+
+    code = "unknown_movement"
+    template = gettext_noop("There is no such movement of this product at this place to reverse; nothing was changed.")
+
+
+class CountOfBatch(LedgerError):
+    """A count says what is there of a product at a place, all batches together."""
+
+    code = "count_of_batch"
+    template = gettext_noop(
+        "A count is of everything that is at the place, not of batch {batch_number} alone; nothing was changed. "
+        "Count all of it, or adjust the batch."
+    )
+
+
 class UnknownBatch(LedgerError):
     """There is no such batch at this place."""
 
@@ -173,8 +190,8 @@ REFUSALS: dict[str, type[LedgerError]] = {
     refusal.code: refusal
     for refusal in (
         *(InsufficientStock, KeyReused, KeyInFlight, UnknownReservation, AlreadyConfirmed, AlreadyReleased, Expired),
-        *(QuantityExceedsReservation, UnknownSku, UnknownStore, VersionMismatch, AlreadyReversed, UnknownBatch),
-        *(BatchExpired, UnknownTransfer, TransferExceedsSent, InvalidQuantity),
+        *(QuantityExceedsReservation, UnknownSku, UnknownStore, VersionMismatch, AlreadyReversed, UnknownMovement),
+        *(UnknownBatch, BatchExpired, UnknownTransfer, TransferExceedsSent, InvalidQuantity),
     )
 }
 """Every code that the SQL functions may answer."""

@@ -1,6 +1,7 @@
 """Batches: who is picked first, what holds them, what leaves the shelf when a date passes or somebody recalls it."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.utils import timezone
@@ -124,3 +125,89 @@ def test_an_expired_hold_returns_to_its_batch(dairy: Shop) -> None:
     Reservation.objects.filter(pk=held.reservation_id).update(expires_at=timezone.now())
     assert ledger.expire_due() == 1
     assert batches(dairy)["A"] == (5, 0)
+
+
+# --- what is blocked is what is free in batches that are off sale, never less than nothing ----------------------------
+
+
+def test_a_batch_that_owes_more_than_it_has_blocks_nothing_when_it_expires(dairy: Shop) -> None:
+    """Two of A are promised and none is left of it: its date must not make those two available again."""
+    dairy.reserve(Line(dairy.shirt.pk, 2, dairy.store.pk))
+    dairy.move(Kind.SALE, 5, batch_number="A")
+    assert dairy.numbers(dairy.shirt, dairy.store) == (10, 2, 8)
+    Batch.objects.filter(batch_number="A").update(expires_at=timezone.now() - timedelta(seconds=1))
+    ledger.expire_due()
+    assert dairy.numbers(dairy.shirt, dairy.store) == (10, 2, 8)
+
+
+@pytest.mark.parametrize("verb", [ledger.confirm, ledger.release])
+def test_a_promise_of_a_recalled_batch_that_is_gone_ends_rightly(dairy: Shop, verb: Any) -> None:
+    [held] = dairy.reserve(Line(dairy.shirt.pk, 2, dairy.store.pk))
+    dairy.move(Kind.SALE, 5, batch_number="A")
+    ledger.block_batch(dairy.tenant, Batch.objects.get(batch_number="A").pk, cause=dairy.cause())
+    ended = verb(dairy.tenant, held.reservation_id, key=dairy.key(), cause=dairy.cause())
+    assert ended.available == (8 if ended.status == "CONFIRMED" else 10)
+
+
+def test_units_without_a_number_can_be_blocked_and_what_joins_them_is_blocked_too(dairy: Shop) -> None:
+    unnumbered = Batch.objects.get(batch_number="")
+    dairy.receive(dairy.shirt, dairy.store, 3)
+    assert ledger.block_batch(dairy.tenant, unnumbered.pk, cause=dairy.cause()) == 3
+    dairy.receive(dairy.shirt, dairy.store, 4)
+    assert dairy.numbers(dairy.shirt, dairy.store) == (22, 0, 15)
+    dairy.reserve(Line(dairy.shirt.pk, 16, dairy.store.pk), is_fact=True)
+    assert dairy.numbers(dairy.shirt, dairy.store) == (22, 16, 0)
+
+
+def test_a_count_of_nothing_leaves_nothing_blocked(dairy: Shop) -> None:
+    """Nobody counted the ten of the blocked batch, so they are not there: what comes next is for sale."""
+    ledger.block_batch(dairy.tenant, Batch.objects.get(batch_number="B").pk, cause=dairy.cause())
+    assert dairy.move(Kind.COUNT, 0).available == 0
+    assert dairy.receive(dairy.shirt, dairy.store, 6).available == 6
+
+
+def test_a_count_of_one_batch_is_refused(dairy: Shop) -> None:
+    """Taken for a count of everything, it would write off all other batches."""
+    with pytest.raises(refusals.CountOfBatch):
+        dairy.move(Kind.COUNT, 5, batch_number="A")
+    assert dairy.numbers(dairy.shirt, dairy.store) == (15, 0, 15)
+
+
+# --- what is due counts no longer, in batches too ---------------------------------------------------------------------
+
+
+def test_a_due_hold_makes_way_after_a_batch_was_retired_in_the_same_call(dairy: Shop) -> None:
+    [held] = dairy.reserve(Line(dairy.shirt.pk, 12, dairy.store.pk), ttl_seconds=60)  # 5 of A, 7 of B
+    Reservation.objects.filter(pk=held.reservation_id).update(expires_at=timezone.now())
+    dairy.move(Kind.RECEIPT, 4, batch_number="C", **in_days(5))
+    Batch.objects.filter(batch_number="C").update(expires_at=timezone.now() - timedelta(seconds=1))
+    moved = dairy.move(Kind.TRANSFER_OUT, 6, transfer_code="T1", other_location_id=dairy.depot.pk)
+    assert (moved.on_hand, moved.available) == (13, 9)
+
+
+def test_a_due_hold_of_the_named_batch_makes_way(dairy: Shop) -> None:
+    [held] = dairy.reserve(Line(dairy.shirt.pk, 5, dairy.store.pk), ttl_seconds=60)
+    Reservation.objects.filter(pk=held.reservation_id).update(expires_at=timezone.now())
+    assert dairy.move(Kind.ADJUSTMENT, -5, batch_number="A").available == 10
+
+
+def test_an_adjustment_of_a_batch_cannot_take_what_is_promised_elsewhere(dairy: Shop) -> None:
+    dairy.reserve(Line(dairy.shirt.pk, 14, dairy.store.pk), is_fact=True)
+    dairy.move(Kind.SALE, 3, batch_number="A")  # 12 there, 14 promised
+    with pytest.raises(refusals.InsufficientStock):
+        dairy.move(Kind.ADJUSTMENT, -1, batch_number="B")
+
+
+def test_a_line_without_a_place_is_not_taken_from_an_expired_batch(dairy: Shop) -> None:
+    Batch.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
+    dairy.receive(dairy.shirt, dairy.depot, 3)
+    assert dairy.reserve(Line(dairy.shirt.pk, 3))[0].location_id == dairy.depot.pk
+
+
+def test_sweeping_goes_on_past_batches_of_which_nothing_is_free(dairy: Shop) -> None:
+    dairy.move(Kind.RECEIPT, 1, batch_number="Z", location=dairy.depot, **in_days(1))
+    dairy.move(Kind.SALE, 1, batch_number="Z", location=dairy.depot)
+    Batch.objects.filter(batch_number="Z").update(expires_at=timezone.now() - timedelta(seconds=2))
+    Batch.objects.filter(batch_number="A").update(expires_at=timezone.now() - timedelta(seconds=1))
+    assert ledger.expire_due(balances_max=1) == 1
+    assert not Batch.objects.filter(status=Batch.Status.ACTIVE, expires_at__lte=timezone.now()).exists()

@@ -104,3 +104,12 @@ def test_several_moves_of_one_balance_in_one_call_see_each_other(shop: Shop, mor
         ],
     )
     assert [verdict.on_hand for verdict in posted if isinstance(verdict, ledger.Posted)] == [10, 7, 9, 9]
+
+
+@pytest.mark.parametrize("counted", [(5, 9), (9, 5)])
+def test_of_two_counts_that_nothing_orders_the_lower_rules_whichever_came_first(
+    shop: Shop, morning: datetime, counted: tuple[int, int]
+) -> None:
+    for units in counted:
+        shop.move(Kind.COUNT, units, at=morning)
+    assert shop.numbers(shop.shirt, shop.store) == (5, 0, 5)

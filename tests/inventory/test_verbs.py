@@ -51,6 +51,13 @@ def test_an_expired_hold_can_no_longer_end_another_way(shop: Shop, verb: object)
     assert shop.numbers(shop.shirt, shop.store) == (5, 0, 5)
 
 
+def test_an_expired_hold_stops_counting_for_a_line_without_a_place(shop: Shop) -> None:
+    shop.receive(shop.shirt, shop.store, 5)
+    [held] = shop.reserve(Line(shop.shirt.pk, 5, shop.store.pk), ttl_seconds=60)
+    let_it_pass(held.reservation_id)
+    assert shop.reserve(Line(shop.shirt.pk, 5))[0].quantity == 5
+
+
 def test_the_sweeper_ends_what_is_due_and_nothing_else(shop: Shop) -> None:
     shop.receive(shop.shirt, shop.store, 9)
     due = [shop.reserve(Line(shop.shirt.pk, 1, shop.store.pk), ttl_seconds=60)[0] for _ in range(3)]
@@ -130,6 +137,18 @@ def test_what_arrives_before_it_is_sent_is_a_fact_and_owes_nothing(shop: Shop) -
     assert Transfer.objects.get(code="T1").in_transit == 0
 
 
+@pytest.mark.parametrize("kind", [Kind.TRANSFER_OUT, Kind.TRANSFER_IN])
+def test_a_transfer_with_a_place_of_somebody_else_is_refused_alone(shop: Shop, kind: Movement.Kind) -> None:
+    stranger = open_shop("bob")
+    shop.receive(shop.shirt, shop.store, 10)
+    for place in (stranger.depot.pk, 10**9):
+        wrong = shop.a_move(kind, 1, transfer_code="T1", other_location_id=place, is_fact=True)
+        refused, posted = ledger.post(shop.tenant, [wrong, shop.a_move(Kind.SALE, 1)])
+        assert isinstance(refused, refusals.UnknownStore)
+        assert isinstance(posted, ledger.Posted)
+    assert not Transfer.objects.exists()
+
+
 # --- costs and reversals --------------------------------------------------------------------------------------------
 
 
@@ -147,6 +166,17 @@ def test_a_movement_is_reversed_once(shop: Shop) -> None:
     assert shop.numbers(shop.shirt, shop.store) == (0, 0, 0)
     with pytest.raises(refusals.AlreadyReversed):
         shop.move(Kind.ADJUSTMENT, -10, reverses_id=received.movement_ids[0], is_fact=True)
+
+
+def test_only_a_movement_of_this_balance_is_reversed(shop: Shop) -> None:
+    """Else a stranger could use up the one reversal that a movement has."""
+    stranger = open_shop("bob")
+    received = shop.receive(shop.shirt, shop.store, 10)
+    stranger.receive(stranger.shirt, stranger.store, 10)
+    for taker, place in ((stranger, stranger.store), (shop, shop.depot)):
+        with pytest.raises(refusals.UnknownMovement):
+            taker.move(Kind.ADJUSTMENT, -10, location=place, reverses_id=received.movement_ids[0], is_fact=True)
+    assert shop.move(Kind.ADJUSTMENT, -10, reverses_id=received.movement_ids[0]).on_hand == 0
 
 
 # --- oversells ------------------------------------------------------------------------------------------------------
@@ -259,3 +289,17 @@ def test_names_of_another_tenant_are_unknown(shop: Shop) -> None:
     )
     codes = [verdict.code for verdict in verdicts if isinstance(verdict, refusals.LedgerError)]
     assert codes == ["unknown_sku", "unknown_sku", "unknown_store"]
+
+
+def test_names_that_are_no_ids_are_unknown(shop: Shop) -> None:
+    place = Line(None, 1, product="shirt", store="S1"), Line(shop.shirt.pk, 1, location="store")
+    verdicts = ledger.reserve_many(
+        [ReserveRequest(tenant_id=shop.tenant.pk, lines=[line], cause=shop.cause()) for line in place]
+        + [ReserveRequest(tenant_id=shop.tenant.pk, lines=[], cause=shop.cause())]
+    )
+    codes = [verdict.code for verdict in verdicts if isinstance(verdict, refusals.LedgerError)]
+    assert codes == ["unknown_sku", "unknown_store", "invalid_quantity"]
+    with pytest.raises(refusals.UnknownReservation):
+        ledger.release(shop.tenant, "order-7", key=shop.key(), cause=shop.cause())
+    with pytest.raises(refusals.UnknownBatch):
+        ledger.block_batch(shop.tenant, "A", cause=shop.cause())

@@ -45,6 +45,8 @@ STATUSES = {
     "unknown_transfer": 404,
     "transfer_exceeds_sent": 409,
     "already_reversed": 409,
+    "unknown_movement": 404,
+    "count_of_batch": 422,
 }
 """The HTTP status of every refusal of the ledger."""
 

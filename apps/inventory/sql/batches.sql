@@ -1,8 +1,9 @@
 -- Batches of a balance that has any: the sum of their quantities is what is on hand, of their holds what is reserved.
 --
 -- A batch may be sold while it is ACTIVE and its date has not come. What is free in the others is `blocked` in the
--- balance. Units without a batch of their own (returns, sales beyond what the batches hold) stand in the batch without
--- a number, the only one that may fall below zero by itself. The balance's lock guards its batches.
+-- balance; where more is promised of a batch than is left of it, nothing is free, so nothing is blocked. Units without a
+-- batch of their own (returns, sales beyond what the batches hold) stand in the batch without a number, the only one
+-- that may fall below zero by itself. The balance's lock guards its batches.
 
 CREATE OR REPLACE FUNCTION inventory_unnumbered_batch(tenant bigint, product bigint, location bigint) RETURNS uuid
 LANGUAGE plpgsql AS $$
@@ -46,45 +47,54 @@ BEGIN
     RETURN batch;
 END $$;
 
+-- Change a batch by `units` there and `held` promised; answer by how much that changes what is blocked in the balance.
+CREATE OR REPLACE FUNCTION inventory_change_batch(batch uuid, units integer, held integer) RETURNS integer
+LANGUAGE sql AS $$
+    UPDATE inventory_batches SET quantity = quantity + units, reserved = reserved + held, updated_at = now()
+     WHERE id = batch
+    RETURNING CASE WHEN status = 'ACTIVE' THEN 0
+                   ELSE greatest(quantity - reserved, 0) - greatest(quantity - units - reserved + held, 0) END;
+$$;
+
 -- Take `units` from the batches of a balance, to hold them or (is_hold false) to let them go: one row a batch touched.
 --
--- The product's rule says which batch goes first: FEFO (first expired) or FIFO (first received). Only free units of
--- batches that may be sold are taken; what they do not cover comes from the batch without a number, below zero if it
--- must.
+-- The product's rule says which batch goes first: FEFO (first expired) or FIFO (first received). What is held comes
+-- from free units of batches that may be sold. What has left cannot be there any more: when those are too few, it came
+-- from the batches that are off sale. The rest comes from the batch without a number, below zero if need be.
 CREATE OR REPLACE FUNCTION inventory_pick(
     balance inventory_balances, units integer, is_hold boolean, moment timestamptz
-) RETURNS TABLE (batch_id uuid, taken integer) LANGUAGE plpgsql AS $$
+) RETURNS TABLE (batch_id uuid, taken integer, blocked integer) LANGUAGE plpgsql AS $$
 DECLARE
     missing integer := units;
     is_fifo boolean := (SELECT picking = 'FIFO' FROM inventory_products WHERE id = balance.product_id);
 BEGIN
     FOR batch_id, taken IN
-        SELECT b.id, b.quantity - b.reserved FROM inventory_batches AS b
+        SELECT b.id, b.quantity - b.reserved
+          FROM inventory_batches AS b,
+               LATERAL (SELECT b.status = 'ACTIVE'
+                           AND (b.expiry_date IS NULL OR b.expiry_date > moment)) AS s (sellable)
          WHERE b.tenant_id = balance.tenant_id AND b.product_id = balance.product_id
-           AND b.location_id = balance.location_id AND b.status = 'ACTIVE'
-           AND (b.expiry_date IS NULL OR b.expiry_date > moment) AND b.quantity > b.reserved
-         ORDER BY CASE WHEN NOT is_fifo THEN b.expiry_date END, b.created_at, b.id
+           AND b.location_id = balance.location_id AND b.quantity > b.reserved AND (sellable OR NOT is_hold)
+         ORDER BY NOT sellable, CASE WHEN NOT is_fifo THEN b.expiry_date END, b.created_at, b.id
     LOOP
         EXIT WHEN missing = 0;
         taken := least(taken, missing);
         missing := missing - taken;
-        PERFORM inventory_take_from_batch(batch_id, taken, is_hold);
+        blocked := inventory_take_from_batch(batch_id, taken, is_hold);
         RETURN NEXT;
     END LOOP;
     IF missing > 0 THEN
         batch_id := inventory_unnumbered_batch(balance.tenant_id, balance.product_id, balance.location_id);
         taken := missing;
-        PERFORM inventory_take_from_batch(batch_id, taken, is_hold);
+        blocked := inventory_take_from_batch(batch_id, taken, is_hold);
         RETURN NEXT;
     END IF;
 END $$;
 
-CREATE OR REPLACE FUNCTION inventory_take_from_batch(batch uuid, units integer, is_hold boolean) RETURNS void
+CREATE OR REPLACE FUNCTION inventory_take_from_batch(batch uuid, units integer, is_hold boolean) RETURNS integer
 LANGUAGE sql AS $$
-    UPDATE inventory_batches
-       SET quantity = quantity - CASE WHEN is_hold THEN 0 ELSE units END,
-           reserved = reserved + CASE WHEN is_hold THEN units ELSE 0 END, updated_at = now()
-     WHERE id = batch;
+    SELECT inventory_change_batch(
+        batch, CASE WHEN is_hold THEN 0 ELSE -units END, CASE WHEN is_hold THEN units ELSE 0 END);
 $$;
 
 -- Batches whose date has come leave what is available: the moves that block what is free in them.
@@ -98,7 +108,7 @@ BEGIN
          WHERE tenant_id = balance.tenant_id AND product_id = balance.product_id AND location_id = balance.location_id
            AND status = 'ACTIVE' AND expiry_date <= moment RETURNING *
     LOOP
-        IF batch.quantity <> batch.reserved THEN
+        IF batch.quantity > batch.reserved THEN
             RETURN NEXT inventory_move_of(batch.tenant_id, batch.product_id, batch.location_id, 'BLOCK', 0, 0,
                                           batch.quantity - batch.reserved, batch.id, NULL);
         END IF;
@@ -115,19 +125,17 @@ DECLARE
     batch inventory_batches;
 BEGIN
     IF number IS NULL AND delta < 0 AND balance.has_batches THEN
-        RETURN QUERY SELECT p.batch_id, -p.taken, 0 FROM inventory_pick(balance, -delta, false, moment) AS p;
+        RETURN QUERY SELECT p.batch_id, -p.taken, p.blocked FROM inventory_pick(balance, -delta, false, moment) AS p;
         RETURN;
     END IF;
     on_hand := delta;
-    blocked := 0;
     IF number IS NOT NULL THEN
         batch := inventory_numbered_batch(balance.tenant_id, balance.product_id, balance.location_id, number, expires);
         batch_id := batch.id;
-        blocked := CASE WHEN batch.status = 'ACTIVE' THEN 0 ELSE delta END;
     ELSIF balance.has_batches AND delta <> 0 THEN
         batch_id := inventory_unnumbered_batch(balance.tenant_id, balance.product_id, balance.location_id);
     END IF;
-    UPDATE inventory_batches SET quantity = quantity + delta, updated_at = now() WHERE id = batch_id;
+    blocked := coalesce(inventory_change_batch(batch_id, delta, 0), 0);
     RETURN NEXT;
 END $$;
 
@@ -152,7 +160,7 @@ BEGIN
        FOR NO KEY UPDATE;
     SELECT * INTO batch FROM inventory_batches AS b WHERE b.id = batch_id;  -- again, under the balance's lock
     moment := greatest(clock_timestamp(), balance.last_updated + interval '1 microsecond');
-    free := batch.quantity - batch.reserved;
+    free := greatest(batch.quantity - batch.reserved, 0);
     IF batch.status = 'EXPIRED' OR (wanted = 'ACTIVE' AND batch.expiry_date <= moment) THEN
         RETURN '{"code": "batch_expired"}';
     END IF;

@@ -14,13 +14,14 @@ BEGIN
     END IF;
     FOR pick IN SELECT * FROM inventory_pick(balance, held.quantity, true, moment) LOOP
         RETURN NEXT inventory_move_of(held.tenant_id, held.product_id, held.location_id, 'RESERVE',
-                                      0, pick.taken, 0, pick.batch_id, held.id);
+                                      0, pick.taken, pick.blocked, pick.batch_id, held.id);
     END LOOP;
 END $$;
 
 -- The moves that end a reservation: `taken` units leave (CONFIRM), the rest returns as `rest` (RELEASE or EXPIRE).
 --
--- Units that return to a batch that may not be sold do not become available: they are blocked.
+-- Units that return to a batch that may not be sold do not become available: they are blocked. Units that leave were
+-- not free, so their leaving blocks nothing.
 CREATE OR REPLACE FUNCTION inventory_ending(held inventory_reservations, taken integer, rest text, has_batches boolean)
 RETURNS SETOF inventory_ledger LANGUAGE plpgsql AS $$
 DECLARE
@@ -29,10 +30,10 @@ DECLARE
     leaving integer;
 BEGIN
     FOR part IN
-        SELECT NULL::uuid AS batch_id, held.quantity AS quantity, true AS is_sellable, NULL::timestamptz AS expiry_date
+        SELECT NULL::uuid AS batch_id, held.quantity AS quantity, NULL::timestamptz AS expiry_date
          WHERE NOT has_batches
         UNION ALL
-        SELECT h.batch_id, h.quantity, b.status = 'ACTIVE', b.expiry_date
+        SELECT h.batch_id, h.quantity, b.expiry_date
           FROM inventory_batch_holds AS h JOIN inventory_batches AS b ON b.id = h.batch_id
          WHERE has_batches AND h.reservation_id = held.id
          ORDER BY expiry_date, batch_id
@@ -40,19 +41,16 @@ BEGIN
         leaving := least(missing, part.quantity);
         missing := missing - leaving;
         IF leaving > 0 THEN
+            PERFORM inventory_change_batch(part.batch_id, -leaving, -leaving);
             RETURN NEXT inventory_move_of(held.tenant_id, held.product_id, held.location_id, 'CONFIRM',
                                           -leaving, -leaving, 0, part.batch_id, held.id);
         END IF;
         IF part.quantity > leaving THEN
             RETURN NEXT inventory_move_of(held.tenant_id, held.product_id, held.location_id, rest,
                                           0, leaving - part.quantity,
-                                          CASE WHEN part.is_sellable THEN 0 ELSE part.quantity - leaving END,
+                                          coalesce(inventory_change_batch(
+                                              part.batch_id, 0, leaving - part.quantity), 0),
                                           part.batch_id, held.id);
-        END IF;
-        IF has_batches THEN
-            UPDATE inventory_batches
-               SET quantity = quantity - leaving, reserved = reserved - part.quantity, updated_at = now()
-             WHERE id = part.batch_id;
         END IF;
     END LOOP;
 END $$;

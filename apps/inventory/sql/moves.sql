@@ -65,14 +65,9 @@ BEGIN
     late.kind := 'COUNT_ABSORB';
     late.on_hand_delta := -late.on_hand_delta;
     late.reserved_delta := 0;
-    late.blocked_delta := 0;
+    late.blocked_delta := coalesce(inventory_change_batch(late.batch_id, late.on_hand_delta, 0), 0);
     late.reservation_id := NULL;
     late.reverses_id := NULL;
-    IF late.batch_id IS NOT NULL THEN
-        UPDATE inventory_batches SET quantity = quantity + late.on_hand_delta, updated_at = now()
-         WHERE id = late.batch_id
-        RETURNING CASE WHEN status = 'ACTIVE' THEN 0 ELSE late.on_hand_delta END INTO late.blocked_delta;
-    END IF;
     RETURN late;
 END $$;
 

@@ -8,7 +8,8 @@
 --
 -- A count says what was there as of its moment (contract §3.2): on hand = counted + all that happened after. It posts
 -- the difference to the balance of that moment; a change that arrives later but happened before it is posted with its
--- counter-movement; an older count is kept and changes nothing. So any order of arrival ends in the same number.
+-- counter-movement; an older count is kept and changes nothing. Of two counts of one moment and order the lower rules:
+-- that is safe, and does not depend on which came first. So any order of arrival ends in the same number.
 CREATE OR REPLACE FUNCTION inventory_post(requests jsonb, may_wait boolean DEFAULT false) RETURNS jsonb
 LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
 DECLARE
@@ -53,9 +54,16 @@ BEGIN
         -- what time alone has changed comes first: batches and holds that are due
         FOR move IN
             SELECT * FROM inventory_retire_batches(balance, moment) WHERE balance.has_batches
-            UNION ALL
+        LOOP
+            move := inventory_written(move, inventory_time_as_cause(move), balance, moment);
+            moves := moves || move;
+            moment := moment + interval '1 microsecond';
+            balance := inventory_after(balance, move);
+        END LOOP;
+        FOR move IN
             SELECT * FROM inventory_expire_holds(balance, moment)
-             WHERE NOT (request ->> 'is_fact')::boolean AND balance.quantity_available + delta < 0
+             WHERE delta < 0 AND NOT (request ->> 'is_fact')::boolean
+               AND (balance.quantity_available + delta < 0 OR request ->> 'batch_number' IS NOT NULL)
         LOOP
             move := inventory_written(move, inventory_time_as_cause(move), balance, moment);
             moves := moves || move;
@@ -66,7 +74,8 @@ BEGIN
 
         -- not even asked of a plain fact: to hand all moves over costs as much as to make one
         refusal := CASE WHEN (request ->> 'is_fact')::boolean AND request ->> 'expected_version' IS NULL
-                             AND request ->> 'reverses_id' IS NULL THEN NULL
+                             AND request ->> 'reverses_id' IS NULL
+                             AND request ->> 'other_location_id' IS NULL THEN NULL
                         ELSE inventory_refusal(balance, request, delta, moves) END;
         IF refusal IS NOT NULL THEN
             verdicts[line.request] := refusal;
@@ -75,9 +84,11 @@ BEGIN
 
         as_of := least(coalesce(cause.occurred_at, moment), moment);
         IF cause.kind = 'COUNT' THEN
-            is_newest := balance.count_as_of IS NULL
-                      OR (as_of, coalesce(request ->> 'count_order', '')) > (balance.count_as_of, balance.count_order);
             delta := delta - inventory_on_hand_at(balance, as_of, moves);
+            is_newest := balance.count_as_of IS NULL
+                      OR (as_of, coalesce(request ->> 'count_order', '')) > (balance.count_as_of, balance.count_order)
+                      OR (as_of, coalesce(request ->> 'count_order', '')) = (balance.count_as_of, balance.count_order)
+                         AND delta < 0;
             INSERT INTO inventory_counts (tenant_id, product_id, location_id, as_of, count_order, counted, variance,
                                           actor, source, source_key, recorded_at)
             VALUES (line.tenant_id, line.product_id, line.location_id, as_of, coalesce(request ->> 'count_order', ''),
@@ -150,6 +161,15 @@ BEGIN
     IF (request ->> 'expected_version')::bigint <> balance.version THEN
         RETURN jsonb_build_object('code', 'version_mismatch', 'version', balance.version);
     END IF;
+    IF NOT EXISTS (SELECT FROM inventory_locations WHERE tenant_id = balance.tenant_id
+                      AND id = coalesce((request ->> 'other_location_id')::bigint, balance.location_id)) THEN
+        RETURN '{"code": "unknown_store"}';
+    END IF;
+    IF reversed IS NOT NULL AND NOT EXISTS (
+        SELECT FROM inventory_ledger WHERE id = reversed AND tenant_id = balance.tenant_id
+           AND product_id = balance.product_id AND location_id = balance.location_id) THEN
+        RETURN '{"code": "unknown_movement"}';
+    END IF;
     IF reversed IS NOT NULL AND (
         EXISTS (SELECT FROM inventory_ledger WHERE reverses_id = reversed)
         OR EXISTS (SELECT FROM unnest(moves) AS m WHERE m.reverses_id = reversed)
@@ -160,7 +180,8 @@ BEGIN
         RETURN NULL;
     END IF;
     IF delta < 0 AND request ->> 'batch_number' IS NOT NULL THEN
-        SELECT b.quantity - b.reserved INTO free FROM inventory_batches AS b
+        SELECT least(b.quantity - b.reserved, CASE WHEN b.status = 'ACTIVE' THEN free END) INTO free
+          FROM inventory_batches AS b
          WHERE b.tenant_id = balance.tenant_id AND b.product_id = balance.product_id
            AND b.location_id = balance.location_id AND b.batch_number = request ->> 'batch_number';
         IF NOT FOUND THEN

@@ -38,7 +38,7 @@ BEGIN
          WHERE r.tenant_id = tenant AND r.product_id = p.id AND r.location_id = l.id
            AND r.status = 'PENDING' AND r.expires_at <= clock_timestamp()) AS due ON true
       LEFT JOIN LATERAL (
-        SELECT coalesce(sum(i.quantity - i.reserved), 0)::integer AS units FROM inventory_batches AS i
+        SELECT coalesce(sum(greatest(i.quantity - i.reserved, 0)), 0)::integer AS units FROM inventory_batches AS i
          WHERE b.has_batches AND i.tenant_id = tenant AND i.product_id = p.id AND i.location_id = l.id
            AND i.status = 'ACTIVE' AND i.expiry_date <= clock_timestamp()) AS retired ON true
      ORDER BY n;
