@@ -336,7 +336,7 @@ def expire_due(balances_max: int = 200) -> int:
         with connection.cursor() as cursor:
             cursor.execute("SELECT balances, movements FROM inventory_expire(%s)", [balances_max])
             balances, movements = cursor.fetchone()
-        made += movements
+        made += int(movements)
         if not balances:
             return made
 
