@@ -15,6 +15,7 @@ ICONS = {
     "sync": "sync",
     "orders": "shopping_bag",
     "events": "inbox",
+    "subscribers": "send",
     "auth": "group",
     "django_celery_beat": "schedule",
 }

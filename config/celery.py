@@ -24,7 +24,14 @@ app.conf.beat_schedule = {
         "schedule": 2.0,
         "options": {"expire_seconds": 2},
     },
+    "tell subscribers": {"task": "apps.subscribers.tasks.follow", **EVERY_SECOND},
+    "deliver events": {"task": "apps.subscribers.tasks.deliver", **EVERY_SECOND},
     "stock sync": {"task": "apps.sync.tasks.stock_sync", "schedule": 60.0, "options": {"expire_seconds": 60}},
     "prove": {"task": "apps.console.tasks.prove", "schedule": 300.0, "options": {"expire_seconds": 300}},
+    "prune deliveries": {
+        "task": "apps.subscribers.tasks.prune",
+        "schedule": 3600.0,
+        "options": {"expire_seconds": 3600},
+    },
     "ledger partitions": {"task": "apps.inventory.tasks.make_partitions", "schedule": 86400.0},
 }

@@ -5,6 +5,7 @@ cure it. A setting that is missing or bad stops the start: it never becomes a su
 """
 
 import base64
+import ipaddress
 import os
 from typing import NoReturn
 from urllib.parse import urlsplit
@@ -65,6 +66,22 @@ def choice(name: str, default: str, options: tuple[str, ...]) -> str:
 def words(name: str, default: str) -> list[str]:
     """Return a comma-separated variable as a list without empty entries."""
     return [word.strip() for word in text(name, default).split(",") if word.strip()]
+
+
+def ports(name: str, default: str) -> frozenset[int]:
+    """Return a comma-separated list of TCP ports; an empty one means that any port will do."""
+    found = words(name, default)
+    if not all(word.isdecimal() and 0 < int(word) < 65536 for word in found):
+        refuse(name, f"is {','.join(found)!r}", "Use port numbers from 1 to 65535, separated by commas.")
+    return frozenset(int(word) for word in found)
+
+
+def networks(name: str, default: str) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
+    """Return a comma-separated list of networks such as `10.1.0.0/16`; an address alone is a network of one."""
+    try:
+        return [ipaddress.ip_network(word) for word in words(name, default)]
+    except ValueError as error:
+        refuse(name, f"holds what is no network ({error})", "Use a form such as 10.1.0.0/16, separated by commas.")
 
 
 def http_url(name: str, default: str) -> str:

@@ -78,6 +78,7 @@ INSTALLED_APPS = [
     "apps.sync",
     "apps.orders",
     "apps.events",
+    "apps.subscribers",
     "apps.console",
     "apps.sandbox",
 ]
@@ -163,6 +164,13 @@ JWT_AUDIENCE = env.text("JWT_AUDIENCE", "")
 
 MERCADOLIVRE_API_URL = env.http_url("MERCADOLIVRE_API_URL", "https://api.mercadolibre.com")
 MERCADOLIVRE_AUTH_URL = env.http_url("MERCADOLIVRE_AUTH_URL", "https://auth.mercadolivre.com.br")
+
+# --- Subscribers: where events may be posted to -------------------------------------------------------------------
+
+SUBSCRIBER_HTTPS_ONLY = not IS_DEVELOPMENT
+SUBSCRIBER_PORTS = env.ports("SUBSCRIBER_PORTS", "" if IS_DEVELOPMENT else "443,8443")
+SUBSCRIBER_NETWORKS = env.networks("SUBSCRIBER_NETWORKS", "127.0.0.0/8,::1/128" if IS_DEVELOPMENT else "")
+SUBSCRIBER_KEEP_DAYS = env.integer("SUBSCRIBER_KEEP_DAYS", 30, low=2, high=3650)
 
 # --- Language and time: stored in UTC, shown in São Paulo's time unless the tenant says otherwise ------------------
 

@@ -11,6 +11,9 @@
 - The adapter is called without a `requests.Session`: what a session adds (redirects that carry a token away, cookies,
   netrc, proxies of the environment) must not happen here.
 - A cap on the answer's size, and one log line a call without query, headers or bodies.
+- A call to a **stranger**, whose address a customer chose, dials only addresses that are public (`addresses.py`). What
+  the name resolved to is looked at once and dialled as it was seen, so a name that resolves to something else a moment
+  later (DNS rebinding) gains nothing; Host and TLS still carry the name.
 """
 
 import json as jsonlib
@@ -31,8 +34,11 @@ from urllib.parse import urlencode, urlsplit
 import requests
 import structlog
 import urllib3
+from django.conf import settings
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
+
+from apps.common.addresses import may_dial
 
 BUDGET_SECONDS = 5.0
 MAX_BYTES = 2_000_000
@@ -48,7 +54,7 @@ logging.getLogger("urllib3").setLevel(logging.ERROR)  # its lines hold whole add
 class HttpFailure(Exception):
     """There is no usable answer.
 
-    code: `timeout`, `connection_failed`, `too_large`, `redirected` or `not_http`.
+    code: `timeout`, `connection_failed`, `too_large`, `redirected`, `not_http` or, of strangers, `forbidden_address`.
     sent: the request may have reached the other side, so it may have taken effect.
     """
 
@@ -84,16 +90,21 @@ def request(
     params: Mapping[str, str | int] | None = None,
     json: Any = None,
     form: Mapping[str, str] | None = None,
+    content: bytes | None = None,
     purpose: str,
     budget_seconds: float = BUDGET_SECONDS,
     max_bytes: int = MAX_BYTES,
+    is_stranger: bool = False,
 ) -> Answer:
     """Make one HTTP call and return the answer, whatever its status below 300 or from 400 on.
 
-    json or form: the body, sent as JSON or as an HTML form; not both.
+    json, form or content: the body, sent as JSON, as an HTML form or byte for byte; one of them.
     purpose: a short word for the log line, such as `ml.order`.
     budget_seconds: the whole time allowed, from name lookup to the last byte of the body.
-    max_bytes: the largest body accepted, counted after decompression.
+    max_bytes: the largest body accepted, counted after decompression; of a stranger the most that is read of it.
+    is_stranger: a customer chose the address. Only public addresses and those of `settings.SUBSCRIBER_NETWORKS` are
+        dialled, on connections kept apart from all others; the path, which may hold a secret, is not logged; and what
+        counts is the status: a body past `max_bytes` is cut there and is no failure.
 
     Raises HttpFailure when there is no usable answer, ValueError when the call itself is malformed.
     """
@@ -108,7 +119,9 @@ def request(
         if not (value.isascii() and value.isprintable()):
             raise ValueError(f"the header {name} holds characters that HTTP does not allow")
     query = urlencode(params or {}, safe=",")
-    call = requests.Request(method, url, {**DEFAULT_HEADERS, **(headers or {})}, data=form, params=query, json=json)
+    call = requests.Request(
+        method, url, {**DEFAULT_HEADERS, **(headers or {})}, data=form or content, params=query, json=json
+    )
     try:
         prepared = call.prepare()
     except requests.RequestException as error:
@@ -116,7 +129,7 @@ def request(
     status = 0
     outcome = "answered"
     try:
-        _call.deadline = started + budget_seconds
+        _call.deadline, _call.is_stranger = started + budget_seconds, is_stranger
         response, body = _exchange(prepared, host, max_bytes)
         status = response.status_code
         return Answer(status, response.headers, body, (time.monotonic() - started) * 1000)
@@ -128,7 +141,7 @@ def request(
             "http.call",
             method=method,
             host=host,
-            path=address.path,
+            path="" if is_stranger else address.path,
             status=status,
             outcome=outcome,
             duration_ms=round((time.monotonic() - started) * 1000, 1),
@@ -140,8 +153,11 @@ def _exchange(prepared: requests.PreparedRequest, host: str, max_bytes: int) -> 
     """Return the answer and its whole body; a read that meets a stale connection is sent again on a new one."""
     _call.is_new_line = _call.is_sent = _call.is_answered = False
     try:
-        with _kept_connections.adapter.send(prepared, stream=True, timeout=_seconds_left()) as response:
+        with _kept_connections.adapter().send(prepared, stream=True, timeout=_seconds_left()) as response:
             return response, _body(response, host, max_bytes)
+    except _Forbidden:
+        what = f"{host} leads to an address that is not public; nothing was sent there"
+        raise HttpFailure("forbidden_address", what, sent=False) from None
     except (OSError, urllib3.exceptions.HTTPError) as error:
         cause = _root(error)
         is_stale = _call.is_sent and not _call.is_answered and not _call.is_new_line
@@ -165,6 +181,9 @@ def _body(response: requests.Response, host: str, max_bytes: int) -> bytes:
         what = f"{host} answered with a redirect ({response.status_code}), never followed"
         raise HttpFailure("redirected", what, sent=True)
     announced = raw.length_remaining
+    if _call.is_stranger:
+        # leaving bytes unread costs the connection: it is closed with the response, never used again
+        return bytes(raw.read(max_bytes, decode_content=False))
     body: bytes = raw.read(max_bytes + 1, decode_content=True) if (announced or 0) <= max_bytes else b""
     if max(announced or 0, len(body)) > max_bytes:
         raise HttpFailure("too_large", f"{host} sent more than the {max_bytes} bytes allowed", sent=True)
@@ -184,10 +203,15 @@ def _root(error: Exception) -> Exception:
 # --- The deadline, under urllib3 ----------------------------------------------------------------------------
 
 
+class _Forbidden(Exception):
+    """A stranger's name led to an address that must not be dialled. No OSError: urllib3 would wrap and hide it."""
+
+
 class _Call(threading.local):
     """What is known of the call that this thread is making; a thread makes one at a time."""
 
     deadline = 0.0  # by the monotonic clock
+    is_stranger = False  # a customer chose the address
     is_new_line = False  # dialled by this call, not kept from an earlier one
     is_sent = False  # something of the request was handed to the socket
     is_answered = False  # something of the answer came
@@ -234,6 +258,8 @@ class _Connection(HTTPConnection):
         """Return a line to one of the host's addresses, each given a fair share of the time left."""
         _call.is_new_line = True
         addresses = _addresses(self.host, self.port)
+        if _call.is_stranger and not all(may_dial(found[4][0], settings.SUBSCRIBER_NETWORKS) for found in addresses):
+            raise _Forbidden  # one bad address among good ones is no accident either
         trouble = OSError()
         for tried, (family, kind, protocol, _, target) in enumerate(addresses):
             line = _Line(family, kind, protocol)
@@ -295,15 +321,26 @@ def _tls_context() -> ssl.SSLContext:
 
 
 class _KeptConnections(threading.local):
-    """This thread's quiet connections, one per origin: no locks, no sharing, nothing to hand over."""
+    """This thread's quiet connections, one per origin: no locks, no sharing, nothing to hand over.
+
+    Those to strangers are kept apart: a line that was dialled without the check must not serve a call that needs it.
+    """
 
     def __init__(self) -> None:
-        self.adapter = HTTPAdapter(KEPT_CONNECTIONS_MAX, pool_maxsize=1)
-        self.adapter.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}
+        self.adapters = {
+            is_stranger: HTTPAdapter(KEPT_CONNECTIONS_MAX, pool_maxsize=1) for is_stranger in (False, True)
+        }
+        for adapter in self.adapters.values():
+            adapter.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}
+
+    def adapter(self) -> HTTPAdapter:
+        """Return the connections that the call of this moment may use."""
+        return self.adapters[_call.is_stranger]
 
     def drop_all(self) -> None:
         """Close every connection this thread keeps."""
-        self.adapter.close()
+        for adapter in self.adapters.values():
+            adapter.close()
 
 
 _kept_connections = _KeptConnections()

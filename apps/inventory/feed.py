@@ -8,10 +8,15 @@ The cursor moves in the reader's own transaction: what a reader writes into this
 it does elsewhere happens at least once. A transaction left open anywhere in the cluster holds the feed up, it never
 makes it skip. Transaction ids belong to one cluster: after a dump was restored into another one, a cursor that stands
 in its future starts over (ADR 0002).
+
+The order of the feed is that of the transactions' ids, and an id is drawn before a balance is locked. So of two rivals
+for one balance the one with the smaller id may hold the higher version, and the end of a batch may fall between them.
+Who needs a balance's movements in the order of their versions asks `in_version_order`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 
 import structlog
 from django.db import connection, transaction
@@ -30,6 +35,31 @@ WHERE (transaction_id, id) > (%s, %s)
 ORDER BY transaction_id, id
 LIMIT %s
 """
+
+PAGE = """
+SELECT * FROM inventory_ledger
+WHERE tenant_id = %s AND (transaction_id, id) > (%s, %s) AND (transaction_id, id) <= (%s, %s) AND recorded_at >= %s
+ORDER BY transaction_id, id
+LIMIT %s
+"""
+
+VERSIONS = """
+SELECT m.* FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[])
+         AS wanted (tenant_id, product_id, location_id, version)
+  JOIN inventory_ledger m USING (tenant_id, product_id, location_id, version)
+ WHERE m.recorded_at > %s
+"""
+
+LONGEST_TRANSACTION = timedelta(days=1)
+"""No transaction that writes stock stays open for longer; it bounds where a version that is still unread may stand."""
+
+ALWAYS = datetime.min.replace(tzinfo=UTC) + timedelta(days=2)
+"""Before every movement, and a moment that PostgreSQL knows in every time zone."""
+
+Position = tuple[int, int]
+"""Where a reader stands: (transaction id, movement id)."""
+
+Place = tuple[int, int, int]  # tenant, product, location: one balance
 
 
 @contextmanager
@@ -73,3 +103,60 @@ def _is_ahead_of_this_cluster(cursor: FeedCursor) -> bool:
 def restart(consumer: str) -> None:
     """Let `consumer` read the whole ledger again, from its first movement."""
     FeedCursor.objects.filter(consumer=consumer).update(transaction_id=0, movement_id=0)
+
+
+def page(tenant_id: int, *, after: Position, up_to: Position, since: datetime | None, limit: int) -> list[Movement]:
+    """Return up to `limit` movements of one tenant between two positions of the feed, in its order.
+
+    For readers that go back: `up_to` is a position that a cursor has reached, so everything below it is settled.
+    since: only what was recorded at or after this moment.
+    """
+    return list(Movement.objects.raw(PAGE, [tenant_id, *after, *up_to, since or ALWAYS, min(limit, BATCH_MAX)]))
+
+
+def skip_to_now(cursor: FeedCursor) -> None:
+    """Let a reader begin with what is written from now on. Hold the cursor's row; it is saved here."""
+    with connection.cursor() as query:
+        query.execute("SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint - 1")
+        cursor.transaction_id, cursor.movement_id = query.fetchone()[0], 2**63 - 1
+    cursor.save(update_fields=["transaction_id", "movement_id", "updated_at"])
+
+
+def in_version_order(movements: Sequence[Movement]) -> list[Movement]:
+    """Return a batch so that the versions of each balance rise, none left out between or right before them.
+
+    movements: in the order of the feed. A lower version that stands behind the batch's end is fetched and put in its
+    place, so the reader meets it again in a later batch and must know it. Such a version is committed: the higher one
+    was written under the same balance's lock after it. What stands before the batch was read before and stays out.
+    """
+    if not movements:
+        return []
+    last = (movements[-1].transaction_id, movements[-1].pk)
+    earliest = min(movement.recorded_at for movement in movements) - LONGEST_TRANSACTION
+    by_place: dict[Place, dict[int, Movement]] = {}
+    for movement in movements:
+        by_place.setdefault(_place(movement), {})[movement.version] = movement
+    missing = [
+        (place, version)
+        for place, known in by_place.items()
+        for version in range(max(min(known) - 1, 1), max(known))
+        if version not in known
+    ]
+    while missing:
+        columns = zip(*((*place, version) for place, version in missing), strict=True)
+        found = Movement.objects.raw(VERSIONS, [*map(list, columns), earliest])
+        late = [movement for movement in found if (movement.transaction_id, movement.pk) > last]
+        for movement in late:
+            by_place[_place(movement)][movement.version] = movement
+        below = {(_place(movement), movement.version - 1) for movement in late if movement.version > 1}
+        missing = [(place, version) for place, version in below if version not in by_place[place]]
+    rising = {place: iter(sorted(known)) for place, known in by_place.items()}
+    everything = sorted(
+        (movement for known in by_place.values() for movement in known.values()),
+        key=lambda movement: (movement.transaction_id, movement.pk),
+    )
+    return [by_place[_place(slot)][next(rising[_place(slot)])] for slot in everything]
+
+
+def _place(movement: Movement) -> Place:
+    return movement.tenant_id, movement.product_id, movement.location_id

@@ -1,0 +1,188 @@
+"""A shop whose movements are told, and a real receiver on a socket that remembers what it was sent."""
+
+import json
+import threading
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import count
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.utils import timezone
+from standardwebhooks import Webhook
+
+from apps.inventory import ledger
+from apps.inventory.models import Location, Product
+from apps.subscribers import delivering, following, subscribing
+from apps.subscribers.models import Delivery, Lane, Subscriber
+from apps.tenants.models import Tenant
+
+
+@dataclass
+class Request:
+    """One post as it arrived."""
+
+    path: str
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def event(self) -> dict[str, Any]:
+        return json.loads(self.body)
+
+
+@dataclass
+class Receiver:
+    """An HTTP server that answers each post as `answer(request)` says: a status, or (status, headers)."""
+
+    answer: Callable[[Request], Any] = lambda request: 204
+    requests: list[Request] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        receiver = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                request = Request(self.path, {k.lower(): v for k, v in self.headers.items()}, body)
+                answer = receiver.answer(request)
+                status, headers = answer if isinstance(answer, tuple) else (answer, {})
+                receiver.requests.append(request)
+                self.send_response(status)
+                for name, value in headers.items():
+                    self.send_header(name, value)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, *args: object) -> None:
+                pass
+
+        class Server(ThreadingHTTPServer):
+            daemon_threads = True
+
+            def handle_error(self, *args: object) -> None:  # a client that hung up
+                pass
+
+        self.server = Server(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_address[1]}/hook"
+        threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+
+    def close(self) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        return [request.event for request in self.requests]
+
+    def versions(self, sku: str) -> list[int]:
+        """Return the versions of one SKU's events in the order they arrived."""
+        return [e["data"]["version"] for e in self.events if e.get("data", {}).get("sku") == sku]
+
+
+@pytest.fixture
+def receivers() -> Iterator[Callable[..., Receiver]]:
+    """Make receivers; all of them are closed at the end."""
+    made: list[Receiver] = []
+
+    def make(answer: Callable[[Request], Any] = lambda request: 204) -> Receiver:
+        made.append(Receiver(answer))
+        return made[-1]
+
+    yield make
+    for receiver in made:
+        receiver.close()
+
+
+@pytest.fixture
+def receiver(receivers: Callable[..., Receiver]) -> Receiver:
+    return receivers()
+
+
+@dataclass
+class Shop:
+    """One tenant with two products at one place, its rows committed."""
+
+    tenant: Tenant
+    shirt: Product
+    mug: Product
+    store: Location
+    numbers: "count[int]" = field(default_factory=count)
+
+    def receive(self, product: Product, quantity: int = 1) -> ledger.Posted:
+        cause = ledger.Cause(actor="test", reason="test")
+        key = f"{self.tenant.slug}-{next(self.numbers)}"
+        return ledger.receive(self.tenant, product.pk, self.store.pk, quantity, key=key, cause=cause)
+
+    def subscribe(self, url: str, **options: Any) -> tuple[Subscriber, str]:
+        return subscribing.create(self.tenant, url, **options)
+
+
+def open_shop(slug: str) -> Shop:
+    tenant = Tenant.objects.create(slug=slug, name=slug.title())
+    return Shop(
+        tenant=tenant,
+        shirt=Product.objects.create(tenant=tenant, sku="SHIRT", name="Camisa"),
+        mug=Product.objects.create(tenant=tenant, sku="MUG", name="Caneca"),
+        store=Location.objects.create(tenant=tenant, code="S1", name="Loja 1"),
+    )
+
+
+@pytest.fixture
+def shop(transactional_db: None) -> Shop:
+    """Alice's shop, committed: the feed shows only what is."""
+    return open_shop("alice")
+
+
+def follow() -> None:
+    """Do what the follower's ticks do until nothing is left."""
+    while following.follow() + sum(following.catch_up(subscriber_id) for subscriber_id in following.behind()):
+        pass
+
+
+def deliver(seconds: float = 30.0) -> None:
+    """Do what a delivery tick does."""
+    crew = delivering.Crew()
+    crew.work(seconds)
+    crew.go_home()
+
+
+def tell() -> None:
+    follow()
+    deliver()
+
+
+def let_time_pass(seconds: int = 3 * 24 * 3600) -> None:
+    """Make every waiting lane due: pauses pass and leases end."""
+    Lane.objects.filter(due_at__isnull=False).update(due_at=timezone.now() - timedelta(seconds=1))
+
+
+def verified(request: Request, secret: str) -> dict[str, Any]:
+    """Return the event, as a receiver that checks it with the public library reads it."""
+    return Webhook(secret).verify(request.body, request.headers)
+
+
+def pending(subscriber: Subscriber) -> int:
+    return Delivery.objects.filter(subscriber=subscriber, status=Delivery.Status.PENDING).count()
+
+
+def in_thread(work: Callable[[], Any]) -> threading.Thread:
+    """Run `work` in a thread with a connection of its own."""
+
+    def run() -> None:
+        try:
+            work()
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    return thread
+
+
+def some_id() -> uuid.UUID:
+    return uuid.uuid4()
