@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
+from pytest_django import Settings
 from structlog.testing import capture_logs
 
 from apps.common import http
@@ -554,6 +555,90 @@ def test_the_environment_adds_no_proxy_no_password_and_the_peer_no_cookie(
     assert len(server.requests) == 2
     assert b"cookie" not in server.requests[1].lower()
     assert b"authorization" not in server.requests[1].lower()
+
+
+# --- Strangers: the address was chosen by a customer ----------------------------------------------------------
+
+
+@pytest.fixture
+def no_local_networks(settings: Settings) -> None:
+    """What production has: the public internet and nothing else."""
+    settings.SUBSCRIBER_NETWORKS = []
+
+
+def resolving(monkeypatch: pytest.MonkeyPatch, *answers: list[tuple[str, int]]) -> list[int]:
+    """Let the next name lookups give these addresses, one answer each; return the growing list of lookups."""
+    asked: list[int] = []
+
+    def look_up(*args: object, **kwargs: object) -> list[object]:
+        targets = answers[min(len(asked), len(answers) - 1)]
+        asked.append(1)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", target) for target in targets]
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    return asked
+
+
+@pytest.mark.usefixtures("no_local_networks")
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "127.1", "2130706433", "0x7f.1", "0", "[::ffff:127.0.0.1]"])
+def test_a_stranger_that_leads_home_is_not_dialled(host: str) -> None:
+    with peer(well_behaved) as server:
+        port = server.listener.getsockname()[1]
+        failure, _ = fail(f"http://{host}:{port}/", is_stranger=True)
+        assert (failure.code, failure.sent) == ("forbidden_address", False)
+        assert server.connections == 0
+
+
+@pytest.mark.usefixtures("no_local_networks")
+def test_a_name_with_one_bad_address_among_good_ones_is_not_dialled(monkeypatch: pytest.MonkeyPatch) -> None:
+    with peer(well_behaved) as server:
+        resolving(monkeypatch, [("93.184.215.14", 80), ("127.0.0.1", server.listener.getsockname()[1])])
+        failure, _ = fail("http://mixed.example.test/", is_stranger=True)
+        assert (failure.code, server.connections) == ("forbidden_address", 0)
+
+
+def test_what_was_checked_is_what_is_dialled_though_the_name_moves_on(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """DNS rebinding: asked once, checked once, and that very address dialled under the stranger's name."""
+    with peer(well_behaved) as good, peer(well_behaved) as bad:
+        ports = [server.listener.getsockname()[1] for server in (good, bad)]
+        asked = resolving(monkeypatch, [("127.0.0.1", ports[0])], [("127.0.0.1", ports[1])])
+        assert http.request("POST", "http://moving.example.test/", content=b"x", purpose="t", is_stranger=True).status
+        assert (len(asked), good.connections, bad.connections) == (1, 1, 0)
+    assert b"Host: moving.example.test\r\n" in good.requests[0]
+
+
+def test_a_kept_connection_that_was_dialled_unchecked_serves_no_stranger(settings: Settings) -> None:
+    with peer(well_behaved) as server:
+        assert http.request("GET", server.url, purpose="test").status == 200
+        settings.SUBSCRIBER_NETWORKS = []
+        failure, _ = fail(server.url, is_stranger=True)
+        assert (failure.code, server.connections) == ("forbidden_address", 1)
+        assert http.request("GET", server.url, purpose="test").status == 200  # and the other way round nothing changed
+
+
+@pytest.mark.parametrize("behave", [endless, endless_chunks])
+def test_of_a_stranger_the_status_counts_and_little_is_read(behave: Behaviour) -> None:
+    with peer(behave) as server:
+        answer = http.request("POST", server.url, content=b"{}", purpose="test", max_bytes=4096, is_stranger=True)
+        assert (answer.status, len(answer.body)) == (200, 4096)
+        _wait_until(lambda: server.connections == 1)
+        http.request("POST", server.url, content=b"{}", purpose="test", max_bytes=4096, is_stranger=True)
+    assert server.connections == 2  # half-read connections are not used again
+
+
+def test_a_strangers_path_is_not_logged_for_it_may_be_a_secret() -> None:
+    with peer(well_behaved) as server, capture_logs() as lines:
+        http.request("POST", server.url + "/T0/s3cret", content=b"{}", purpose="test", is_stranger=True)
+    assert "s3cret" not in str(lines)
+
+
+def test_content_goes_out_byte_for_byte() -> None:
+    body = '{"nome":"Leão"}'.encode()
+    with peer(well_behaved) as server:
+        http.request("POST", server.url, content=body, headers={"Content-Type": "application/json"}, purpose="test")
+    assert server.requests[0].endswith(b"\r\n\r\n" + body)
 
 
 # --- Kept connections ---------------------------------------------------------------------------------------
