@@ -119,7 +119,9 @@ def test_a_lower_version_that_the_feed_still_holds_back_goes_first(shop: Shop, r
     first = shop.receive(shop.shirt)
     small_id.finish()
     with feed.batch("witness") as seen:
-        assert [movement.version for movement in seen] == [2]  # so the feed alone would tell the second before the first
+        assert [movement.version for movement in seen] == [
+            2
+        ]  # so the feed alone would tell the second before the first
     tell()
     assert receiver.versions("SHIRT") == [first.version, 2]
     between.finish()
