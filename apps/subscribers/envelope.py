@@ -61,19 +61,19 @@ def _data(movement: Movement, event_type: EventType, identity: uuid.UUID) -> dic
     change = {
         "on_hand": movement.on_hand_delta,
         "reserved": movement.reserved_delta,
-        "blocked": getattr(movement, "blocked_delta", 0),
+        "blocked": movement.blocked_delta,
     }
     after = {
         "on_hand": movement.on_hand_after,
         "reserved": movement.reserved_after,
-        "blocked": getattr(movement, "blocked_after", 0),
-        "available": movement.on_hand_after - movement.reserved_after - getattr(movement, "blocked_after", 0),
+        "blocked": movement.blocked_after,
+        "available": movement.on_hand_after - movement.reserved_after - movement.blocked_after,
     }
     quantity = change[event_type.measure]
     data = {
         "event_id": str(identity),
-        "product_id": str(_interim_id(movement.product)),
-        "warehouse_id": str(_interim_id(movement.location)),
+        "product_id": str(movement.product.public_id),
+        "warehouse_id": str(movement.location.public_id),
         "quantity": quantity if event_type.is_signed else abs(quantity),
         "requester_id": movement.actor,
         "timestamp": _moment(movement.occurred_at),
@@ -109,7 +109,3 @@ def test_body(identity: uuid.UUID, tenant_slug: str, created_at: datetime) -> by
 
 def _moment(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _interim_id(row: Any) -> uuid.UUID:
-    return getattr(row, "public_id", None) or uuid.uuid5(NAMESPACE, f"{row._meta.db_table}:{row.pk}")

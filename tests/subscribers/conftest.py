@@ -2,7 +2,6 @@
 
 import json
 import threading
-import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -113,10 +112,12 @@ class Shop:
     store: Location
     numbers: "count[int]" = field(default_factory=count)
 
-    def receive(self, product: Product, quantity: int = 1) -> ledger.Posted:
+    def receive(self, product: Product, quantity: int = 1) -> int:
+        """Receive units and return the movement's id."""
         cause = ledger.Cause(actor="test", reason="test")
         key = f"{self.tenant.slug}-{next(self.numbers)}"
-        return ledger.receive(self.tenant, product.pk, self.store.pk, quantity, key=key, cause=cause)
+        posted = ledger.receive(self.tenant, product.pk, self.store.pk, quantity, key=key, cause=cause)
+        return posted.movement_ids[0]
 
     def subscribe(self, url: str, **options: Any) -> tuple[Subscriber, str]:
         return subscribing.create(self.tenant, url, **options)
@@ -182,7 +183,3 @@ def in_thread(work: Callable[[], Any]) -> threading.Thread:
     thread = threading.Thread(target=run)
     thread.start()
     return thread
-
-
-def some_id() -> uuid.UUID:
-    return uuid.uuid4()

@@ -1,5 +1,6 @@
 """Subscribers over HTTP: what each door answers, who may pass, and that no secret is shown twice."""
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -24,7 +25,7 @@ def caller(shop: Shop, scopes: list[str] | None = None) -> Call:
         response = Client().generic(
             method,
             f"/v1{path}",
-            b"" if body is None else __import__("json").dumps(body),
+            b"" if body is None else json.dumps(body),
             content_type="application/json",
             headers={"Authorization": f"Bearer {text}"},
         )

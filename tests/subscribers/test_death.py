@@ -6,13 +6,14 @@ import subprocess
 import sys
 
 import pytest
+import redis
 from django.conf import settings
 from django.db import connection
 
 from apps.subscribers import tasks
 from scripts.launcher.throwaway import ThrowawayServers
 
-from .conftest import Receiver, Shop, let_time_pass, pending, tell
+from .conftest import Receiver, Shop, in_thread, let_time_pass, pending, tell
 from .dying_worker import JOINTS
 
 
@@ -47,8 +48,6 @@ def test_a_worker_killed_when(shop: Shop, receiver: Receiver, joint: str) -> Non
 
 
 def test_redis_emptied_loses_nothing(shop: Shop, receiver: Receiver, servers: ThrowawayServers) -> None:
-    import redis
-
     shop.subscribe(receiver.url)
     shop.receive(shop.shirt)
     tasks.follow()
@@ -58,8 +57,6 @@ def test_redis_emptied_loses_nothing(shop: Shop, receiver: Receiver, servers: Th
 
 
 def test_ticks_that_meet_do_the_work_once(shop: Shop, receiver: Receiver) -> None:
-    from .conftest import in_thread
-
     shop.subscribe(receiver.url)
     for _ in range(30):
         shop.receive(shop.shirt)

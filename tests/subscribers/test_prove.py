@@ -11,7 +11,8 @@ from .conftest import Receiver, Shop, follow, tell
 
 CORRUPTIONS = {
     "no movement that a subscriber wants is without a delivery": (
-        "DELETE FROM subscriber_attempts; DELETE FROM subscriber_deliveries WHERE id = (SELECT min(id) FROM subscriber_deliveries)"
+        "DELETE FROM subscriber_attempts;"
+        "DELETE FROM subscriber_deliveries WHERE id = (SELECT min(id) FROM subscriber_deliveries)"
     ),
     "in a lane nothing was delivered before something older": (
         "UPDATE subscriber_deliveries SET status = 'PENDING' WHERE id = (SELECT min(id) FROM subscriber_deliveries)"
@@ -30,7 +31,8 @@ CORRUPTIONS = {
         "UPDATE subscribers SET status = 'PAUSED', cursor_transaction_id = 9e17, cursor_movement_id = 1"
     ),
     "a replay that runs has a subscriber that stands behind": (
-        "INSERT INTO subscriber_replays (id, subscriber_id, since, status, queued, return_transaction_id, return_movement_id)"
+        "INSERT INTO subscriber_replays"
+        " (id, subscriber_id, since, status, queued, return_transaction_id, return_movement_id)"
         " SELECT gen_random_uuid(), id, now(), 'RUNNING', 0, 0, 0 FROM subscribers"
     ),
     "a subscriber that was disabled has an alert": (
