@@ -15,7 +15,8 @@ from config import environment
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 READ = re.compile(
-    r'env\.(?:text|integer|boolean|choice|words|http_url|database|fernet_keys|redis_socket_or_tcp|jwt_key)\(\s*"(\w+)"'
+    r"env\.(?:text|integer|boolean|choice|words|http_url|database|fernet_keys|redis_socket_or_tcp|jwt_key|ports|networks)"
+    r'\(\s*"(\w+)"'
 )
 GOOD = {
     "SALDO_ENV": "production",
@@ -73,6 +74,9 @@ def test_good_settings_start() -> None:
         ("JWT_ALGORITHM", "none", "JWT_ALGORITHM is 'none'. Use one of:"),
         ("JWT_ALGORITHM", "HS256", "JWT_KEY and JWT_ALGORITHM are set one without the other."),
         ("JWT_KEY", "x" * 40, "JWT_KEY and JWT_ALGORITHM are set one without the other."),
+        ("SUBSCRIBER_PORTS", "443,70000", "SUBSCRIBER_PORTS is '443,70000'. Use port numbers from 1 to 65535"),
+        ("SUBSCRIBER_NETWORKS", "10.0.0.1/8", "SUBSCRIBER_NETWORKS holds what is no network"),
+        ("SUBSCRIBER_KEEP_DAYS", "1", "SUBSCRIBER_KEEP_DAYS is 1. Use a number from 2 to 3650."),
         ("MERCADOLIVRE_API_URL", "ftp://x", "MERCADOLIVRE_API_URL is 'ftp://x', which is not a web address."),
     ],
 )

@@ -3,11 +3,13 @@ from typing import Any
 from apps.common.commands import SaldoCommand
 from apps.connectors.credentials import reseal_all
 from apps.connectors.models import Connector
+from apps.subscribers import signing
+from apps.subscribers.models import Subscriber
 
 
 class Command(SaldoCommand):
     help = (
-        "Seal every stored credential with the newest of FIELD_ENCRYPTION_KEYS. "
+        "Seal every stored secret with the newest of FIELD_ENCRYPTION_KEYS. "
         "Put the new key first, restart, run this, then drop the old key."
     )
 
@@ -15,4 +17,7 @@ class Command(SaldoCommand):
         connectors = Connector.objects.order_by("pk")
         for connector in connectors:
             reseal_all(connector)
-        return {"connectors": len(connectors)}
+        subscribers = Subscriber.objects.filter(deleted_at=None).order_by("pk")
+        for subscriber in subscribers:
+            signing.reseal(subscriber)
+        return {"connectors": len(connectors), "subscribers": len(subscribers)}
