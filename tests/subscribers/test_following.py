@@ -1,7 +1,7 @@
 """Every committed movement becomes one delivery per subscriber that wants it: none skipped, none doubled, in order."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime
 
 import pytest
@@ -15,6 +15,7 @@ from apps.subscribers.models import Delivery, Replay, Subscriber
 from .conftest import Receiver, Shop, deliver, follow, in_thread, open_shop, pending, tell
 
 Make = Callable[..., Receiver]
+Hold = Callable[[Callable[[], object]], "Held"]
 URL = "http://127.0.0.1:9/nobody"
 
 
@@ -118,11 +119,25 @@ class Held:
         self.thread.join()
 
 
-def test_a_lower_version_that_the_feed_still_holds_back_goes_first(shop: Shop, receiver: Receiver) -> None:
+@pytest.fixture
+def hold() -> Iterator["Hold"]:
+    """Hold transactions open; whatever a test leaves open ends with it."""
+    held: list[Held] = []
+
+    def begin(work: Callable[[], object]) -> Held:
+        held.append(Held(work))
+        return held[-1]
+
+    yield begin
+    for transaction_held in held:
+        transaction_held.finish()
+
+
+def test_a_lower_version_that_the_feed_still_holds_back_goes_first(shop: Shop, receiver: Receiver, hold: Hold) -> None:
     """The transaction with the smaller id wrote the higher version, and a third one parts the two in the feed."""
     subscriber, _ = shop.subscribe(receiver.url)
-    small_id = Held(lambda: shop.receive(shop.shirt))
-    between = Held(lambda: None)
+    small_id = hold(lambda: shop.receive(shop.shirt))
+    between = hold(lambda: None)
     shop.receive(shop.shirt)
     small_id.finish()
     with feed.batch("witness") as seen:
@@ -138,10 +153,10 @@ def test_a_lower_version_that_the_feed_still_holds_back_goes_first(shop: Shop, r
 
 
 def test_a_lower_version_behind_the_end_of_a_batch_goes_first(
-    shop: Shop, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+    shop: Shop, receiver: Receiver, hold: Hold, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shop.subscribe(receiver.url)
-    holders = [Held(lambda: shop.receive(shop.shirt)) for _ in range(3)]
+    holders = [hold(lambda: shop.receive(shop.shirt)) for _ in range(3)]
     shop.receive(shop.shirt)
     for holder in reversed(holders):  # the smaller its id, the higher its version
         holder.finish()
@@ -176,6 +191,7 @@ def test_movements_of_rivals_are_told_in_the_order_of_versions(shop: Shop, recei
 
 def test_a_paused_subscriber_piles_nothing_up_and_misses_nothing(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(following, "PAGE", 2)
+    shop.receive(shop.mug)  # before anybody listened
     other, _ = shop.subscribe(URL)
     subscriber, _ = shop.subscribe(URL)
     moved = [shop.receive(shop.shirt)]
