@@ -88,6 +88,8 @@ def _data(movement: Movement, event_type: EventType, identity: uuid.UUID) -> dic
     }
     if movement.reservation_id:
         data["reservation_id"] = str(movement.reservation_id)
+    if movement.batch_id:
+        data["batch_id"] = str(movement.batch_id)
     if movement.reference_type or movement.reference_id:
         data["reference"] = {"type": movement.reference_type, "id": movement.reference_id}
     return data

@@ -126,6 +126,7 @@ _DATA: dict[str, Any] = {
     "product_id": _text("Product identifier", format="uuid"),
     "warehouse_id": _text("Warehouse identifier", format="uuid"),
     "reservation_id": _text("Reservation identifier, where one is behind the event", format="uuid"),
+    "batch_id": _text("Batch identifier, where the units are of one", format="uuid"),
     "requester_id": _text("Who asked for it: an API key, a user or a worker of the hub; never a person's name"),
     "timestamp": _text("When it happened", format="date-time"),
     "recorded_at": _text("When the hub learned of it", format="date-time"),
