@@ -12,6 +12,7 @@ from collections.abc import Callable
 import pytest
 import redis
 
+from tests.receivers import Receiver, Request
 from tests.stack import Stack
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -20,6 +21,19 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 def test_every_sale_arrives_once_whatever_is_shot_down(stack: Stack) -> None:
     servers, control = stack.servers, stack.sandbox.control
     control.notifications(retry_seconds=60)
+    chance = random.Random()
+    refused: set[str] = set()
+
+    def moody(request: Request) -> int:
+        """Refuse every fourth event, once."""
+        if chance.random() < 0.75 or request.event["id"] in refused:
+            return 200
+        refused.add(request.event["id"])
+        return 500
+
+    receiver = Receiver(moody)
+    tenant = json.loads(stack.manage("shell", "--verbosity", "0", "-c", TENANT))
+    stack.manage("create_subscriber", "--tenant", tenant, "--url", receiver.url)
 
     def restart(server: object) -> None:
         server.kill()
@@ -34,7 +48,6 @@ def test_every_sale_arrives_once_whatever_is_shot_down(stack: Stack) -> None:
         lambda: restart(servers.valkey),
         lambda: redis.Redis.from_url(servers.valkey.url).flushall(),
     ]
-    chance = random.Random()
     seller = control.state()["accounts"][0]["user_id"]
     items = control.request("GET", f"/sandbox/items?user_id={seller}")["results"]
     items = [item for item in items if not item["variations"] and item["available_quantity"] > 10]
@@ -50,13 +63,27 @@ def test_every_sale_arrives_once_whatever_is_shot_down(stack: Stack) -> None:
 
     stack.wait(lambda: _state(stack)["orders"] == len(sold), 120, "every order arrives")
     stack.wait(lambda: _state(stack)["is_quiet"], 120, "nothing is due any more")
+    stack.wait(lambda: _state(stack)["untold"] == 0, 180, "every event is told")
     state = _state(stack)
+    first_told = dict.fromkeys((e["data"]["sku"], e["data"]["version"]) for e in receiver.events)
+    reserved = [e["data"]["reservation_id"] for e in receiver.events if e["type"] == "inventory.reserve.request"]
+    assert len(set(reserved)) == len(sold)
+    for sku in {sku for sku, _ in first_told}:
+        versions = [version for other, version in first_told if other == sku]
+        assert versions == list(range(versions[0], versions[0] + len(versions))), sku
+    receiver.close()
     assert state["reservations"] == len(sold)
     assert state["unfinished_logs"] == 0
     for item_id, available in state["numbers"].items():
         assert control.item(item_id)["available_quantity"] == available, item_id
     assert json.loads(stack.manage("prove", "--json"))["holds"]
 
+
+TENANT = """
+import json
+from apps.tenants.models import Tenant
+print(json.dumps(Tenant.objects.get().slug))
+"""
 
 STATE = """
 import json
@@ -65,12 +92,14 @@ from apps.connectors.models import Listing
 from apps.events.models import IntegrationEvent
 from apps.inventory.models import Balance, Reservation
 from apps.orders.models import Order
+from apps.subscribers.models import Delivery
 from apps.sync.models import SyncLog
 listings = Listing.objects.filter(variation_id="")
 print(json.dumps({
     "orders": Order.objects.count(),
     "reservations": Reservation.objects.filter(status="PENDING").count(),
     "unfinished_logs": SyncLog.objects.filter(status="PENDING").count(),
+    "untold": Delivery.objects.exclude(status="DELIVERED").count(),
     "is_quiet": not IntegrationEvent.objects.filter(next_attempt_at__isnull=False).exists()
         and not Listing.objects.filter(Q(due_at__isnull=False) | Q(lease_expires_at__isnull=False)).exists(),
     "numbers": {
