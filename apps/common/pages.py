@@ -1,34 +1,66 @@
-"""Lists of the API in pages, by cursor: stable while rows come in, and no page costs more than another."""
+"""Lists of the API in pages, newest first: `?limit=&cursor=`. Stable while rows come in, and every page costs alike.
 
-from collections.abc import Sequence
-from typing import Any
+A cursor is the last row's place in the order, in base64. It opens nothing: rows are found among the caller's alone.
+"""
 
+import base64
+import binascii
+from typing import Annotated, Any, TypeVar
+from urllib.parse import urlencode
+
+import msgspec
 from django.core.exceptions import ValidationError
-from django.db import DataError
-from django.db.models import QuerySet
+from django.db.models import Model, Q, QuerySet
+from django.http import HttpRequest
 from django.utils.translation import gettext as _
-from rest_framework.exceptions import NotFound
-from rest_framework.pagination import CursorPagination
-from rest_framework.request import Request
 
 from apps.common.problems import Problem
 
+M = TypeVar("M", bound=Model)
 
-class CursorPages(CursorPagination):
-    """`?cursor=&limit=`; the answer's `next` and `previous` are addresses. A subclass names its `ordering`."""
 
-    page_size = 50
-    page_size_query_param = "limit"
-    max_page_size = 200
+class PageQuery(msgspec.Struct):
+    """Which page of a list."""
 
-    def paginate_queryset(
-        self, queryset: QuerySet[Any] | Sequence[Any], request: Request, view: Any = None
-    ) -> list[Any] | None:
-        """Return the rows of the page asked for. Raises Problem for a cursor that no answer of ours gave."""
-        try:
-            page: list[Any] | None = super().paginate_queryset(queryset, request, view)
-        except (NotFound, ValueError, TypeError, OverflowError, ValidationError, DataError):
-            raise Problem(
-                400, "invalid_cursor", _("This cursor is not one of ours; begin again without one.")
-            ) from None
-        return page
+    limit: Annotated[int, msgspec.Meta(ge=1, le=200, description="Rows on the page")] = 50
+    cursor: Annotated[str, msgspec.Meta(max_length=200, description="Out of an answer's `next`")] = ""
+
+
+def page(
+    request: HttpRequest, rows: QuerySet[M], query: PageQuery, *, by: tuple[str, ...]
+) -> tuple[list[M], str | None]:
+    """Return the rows of one page, and the address of the next one (None on the last).
+
+    by: the fields of the order, the last one unique; both ways of reading it descend.
+    Raises Problem 400 `invalid_cursor` for a cursor that no answer of ours gave.
+    """
+    if query.cursor:
+        rows = rows.filter(_after(rows.model, by, query.cursor))
+    found = list(rows.order_by(*(f"-{name}" for name in by))[: query.limit + 1])
+    if len(found) <= query.limit:
+        return found, None
+    shown = found[: query.limit]
+    parameters = {**request.GET.dict(), "cursor": _cursor(shown[-1], by)}
+    return shown, f"{request.path}?{urlencode(parameters)}"
+
+
+def _cursor(row: Model, by: tuple[str, ...]) -> str:
+    values = [getattr(row, name) for name in by]
+    return base64.urlsafe_b64encode(msgspec.json.encode([str(value) for value in values])).decode().rstrip("=")
+
+
+def _after(model: type[Model], by: tuple[str, ...], cursor: str) -> Q:
+    """Return the condition for what comes after the row that a cursor names."""
+    try:
+        texts = msgspec.json.decode(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)), type=list[str])
+        fields: list[Any] = [model._meta.get_field(name) for name in by]
+        values = [field.to_python(text) for field, text in zip(fields, texts, strict=True)]
+    except (ValueError, binascii.Error, msgspec.MsgspecError, ValidationError, OverflowError):
+        raise Problem(
+            400, "invalid_cursor", _("This cursor is none that the hub gave; begin again without one.")
+        ) from None
+    condition = Q()
+    for number, name in enumerate(by):
+        same = {before: values[place] for place, before in enumerate(by[:number])}
+        condition |= Q(**same, **{f"{name}__lt": values[number]})
+    return condition

@@ -134,6 +134,25 @@ CODES: dict[str, Entry] = {
         _("More than is on its way"), _("Nothing was changed. Receive at most what was sent; count what is over.")
     ),
     "unknown_batch": Entry(_("There is no such batch"), _("Check the batch number of this product and place.")),
+    # subscribers
+    "unknown_subscriber": Entry(_("There is no such subscriber"), _("Check the id; GET /v1/subscribers lists yours.")),
+    "unknown_delivery": Entry(
+        _("There is no such delivery"), _("Check the number. Deliveries that were taken are removed after some weeks.")
+    ),
+    "unknown_replay": Entry(_("There is no such replay"), _("Check the id; GET …/replays lists the subscriber's.")),
+    "unknown_event_type": Entry(_("There is no such event type"), _("GET /v1/events/schemas lists every type.")),
+    "too_many_subscribers": Entry(
+        _("There are as many subscribers as may be"), _("Nothing was changed. Delete one that is not needed.")
+    ),
+    "subscriber_not_active": Entry(
+        _("The subscriber is told nothing now"), _("Nothing was sent. Resume it first: POST …/resume.")
+    ),
+    "replay_running": Entry(
+        _("A replay is running"), _("Nothing was changed. Wait until it is done, or cancel it: DELETE …/replays/{id}.")
+    ),
+    "invalid_cursor": Entry(
+        _("The cursor is none that was given"), _("Take the address of the next page as it stands in `next`.")
+    ),
     # once
     "idempotency_key_missing": Entry(
         _("The request needs an idempotency key"),

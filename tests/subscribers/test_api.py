@@ -68,27 +68,25 @@ def test_the_location_leads_to_the_row(call: Call) -> None:
 @pytest.mark.parametrize(
     ("body", "pointer", "code"),
     [
-        ({}, "/url", "required"),
+        ({}, "/url", "missing"),
         ({"url": "http://10.0.0.1/"}, "/url", "forbidden_address"),
         ({"url": "http://u:p@example.com/"}, "/url", "invalid_url"),
-        ({"url": "http://example.com/\u0000"}, "/url", None),
-        ({"url": URL, "event_types": ["inventory.nonsense"]}, "/event_types", "unknown_event_type"),
-        ({"url": URL, "event_types": "inventory.*"}, "/event_types", "not_a_list"),
-        ({"url": URL, "description": "x" * 201}, "/description", "max_length"),
-        ({"url": URL, "description": "\ud800"}, "/description", "surrogate_characters_not_allowed"),
+        ({"url": "http://example.com/\u0000"}, "/url", "nul_character"),
+        ({"url": URL, "event_types": ["inventory.nonsense"]}, "/event_types/0", "unknown_event_type"),
+        ({"url": URL, "event_types": "inventory.*"}, "/event_types", "wrong_type"),
+        ({"url": URL, "description": "x" * 201}, "/description", "wrong_length"),
     ],
 )
-def test_a_wrong_field_is_named(call: Call, body: object, pointer: str, code: str | None) -> None:
+def test_a_wrong_field_is_named(call: Call, body: object, pointer: str, code: str) -> None:
     answer = call("POST", "/subscribers", body)
-    assert answer.status_code == 400
-    (error,) = [error for error in answer.json()["errors"] if error["pointer"] == pointer][:1]
-    assert code in (None, error["code"])
+    assert answer.status_code == 422
+    assert [(error["pointer"], error["code"]) for error in answer.json()["errors"]] == [(pointer, code)]
     assert not Subscriber.objects.exists()
 
 
-@pytest.mark.parametrize("body", [[], "x", 7, None, [{"url": URL}]])
-def test_a_body_of_another_shape_is_400(call: Call, body: object) -> None:
-    assert call("POST", "/subscribers", body).status_code == 400
+@pytest.mark.parametrize("body", [[], "x", 7, None, [{"url": URL}], {"url": URL, "description": "\ud800"}])
+def test_a_body_of_another_shape_is_refused(call: Call, body: object) -> None:
+    assert call("POST", "/subscribers", body).status_code in (400, 422)
 
 
 def test_fields_that_are_the_hubs_are_not_written(call: Call, created: dict[str, Any]) -> None:
@@ -105,7 +103,7 @@ def test_its_choice_of_types_and_address_are_changed(call: Call, created: dict[s
     path = f"/subscribers/{created['id']}"
     answer = call("PATCH", path, {"url": URL + "2", "event_types": []}).json()
     assert (answer["url"], answer["event_types"]) == (URL + "2", [])
-    assert call("PATCH", path, {"url": "http://169.254.169.254/"}).status_code == 400
+    assert call("PATCH", path, {"url": "http://169.254.169.254/"}).status_code == 422
     assert call("GET", path).json()["url"] == URL + "2"
 
 
@@ -127,7 +125,7 @@ def test_the_secret_is_rotated(call: Call, created: dict[str, Any]) -> None:
     assert answer["secret"] != created["secret"]
     assert answer["previous_secret_until"] is not None
     assert call("POST", path, {"overlap_seconds": 0}).json()["previous_secret_until"] is None
-    assert call("POST", path, {"overlap_seconds": 86401}).status_code == 400
+    assert call("POST", path, {"overlap_seconds": 86401}).status_code == 422
 
 
 def test_a_test_event_travels_the_whole_way(shop: Shop, call: Call, receiver: Receiver) -> None:
@@ -172,18 +170,19 @@ def test_deliveries_are_listed_with_their_tries_page_by_page(
         }
     ]
     assert call("GET", f"{path}?status=DELIVERED").json()["results"] == []
-    assert call("GET", f"{path}?status=nonsense").json()["code"] == "invalid_status"
+    assert call("GET", f"{path}?status=nonsense").status_code == 422
 
 
-@pytest.mark.parametrize("cursor", ["x", "cD1hYmM=", "cD05OTk5OTk5OTk5OTk5OTk5OTk5OTk5", "%00", "bz0tMQ=="])
+@pytest.mark.parametrize(
+    "cursor", ["x", "cD1hYmM=", "cD05OTk5OTk5OTk5OTk5OTk5OTk5OTk5", "WyJhIl0", "WyIxIiwiMiIsIjMiXQ", "e30"]
+)
 @pytest.mark.parametrize("what", ["", "/deliveries", "/replays"])
 def test_a_cursor_that_is_none_of_ours_is_no_failure(
     call: Call, created: dict[str, Any], what: str, cursor: str
 ) -> None:
     path = f"/subscribers/{created['id']}{what}" if what else "/subscribers"
     answer = call("GET", f"{path}?cursor={cursor}")
-    assert answer.status_code in (200, 400)
-    assert answer.status_code == 200 or answer.json()["code"] == "invalid_cursor"
+    assert (answer.status_code, answer.json()["code"]) == (400, "invalid_cursor")
 
 
 def test_a_replay_is_started_watched_and_cancelled(shop: Shop, call: Call, created: dict[str, Any]) -> None:
@@ -207,7 +206,7 @@ def test_a_moment_that_is_none_is_400_or_a_replay_of_nothing(
     call: Call, created: dict[str, Any], since: object
 ) -> None:
     answer = call("POST", f"/subscribers/{created['id']}/replays", {"since": since})
-    assert answer.status_code in (202, 400)
+    assert answer.status_code in (202, 400, 422)
     follow()
 
 

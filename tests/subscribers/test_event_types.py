@@ -149,6 +149,16 @@ def test_free_text_that_may_name_a_person_stays_in_the_house() -> None:
     assert b"Maria" not in envelope.body_of(movement("RETURN"))
 
 
+def test_a_mail_address_that_signed_in_stays_in_the_house_too() -> None:
+    first, again, other = (
+        envelope.envelope(movement("SALE", actor=f"token:{name}@example.com"))["data"]["requester_id"]
+        for name in ("maria", "maria", "ana")
+    )
+    assert first == again != other
+    assert first.startswith("token:")
+    assert "maria" not in first
+
+
 def test_the_longest_event_stays_under_20_kb() -> None:
     tenant = Tenant(pk=1, slug="a" * 50, name="x")
     widest = movement(
