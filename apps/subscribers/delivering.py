@@ -8,7 +8,6 @@ again after a pause. A try that nobody finished is told again under the same id,
 import random
 import threading
 import time
-from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 
 import structlog
@@ -19,7 +18,8 @@ from django.utils import timezone
 from apps.common import crypto, http
 from apps.inventory.models import Movement
 from apps.subscribers import envelope, lanes, signing, subscribing, targets
-from apps.subscribers.models import Attempt, Subscriber
+from apps.subscribers.lanes import Outcome
+from apps.subscribers.models import Subscriber
 
 log = structlog.get_logger(__name__)
 
@@ -48,16 +48,6 @@ THREADS = 16
 
 POLL_SECONDS = 0.1
 """How soon a drain looks for new work while calls are under way."""
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """How one try ended. `code` is stable: `delivered`, `http_error`, `gone`, `timeout`, `forbidden_address` …"""
-
-    code: str
-    http_status: int | None = None
-    detail: str = ""
-    retry_after_seconds: float = 0.0
 
 
 class Crew:
@@ -126,21 +116,25 @@ def take_turn(claim: lanes.Claim, ends_at: float) -> None:
     """Deliver what is pending in a claimed lane, in order, until `ends_at` by the monotonic clock."""
     if claim.was_interrupted:
         lanes.close_interrupted(claim)
+    subscriber = _subscriber(claim)
     for _ in range(TURN_MAX):
-        if time.monotonic() >= ends_at or not _deliver_next(claim):
+        started = time.monotonic()
+        opened = lanes.open_attempt(claim) if started < ends_at else None
+        if opened is None:
+            break
+        if opened.subscriber_changed_at != subscriber.updated_at:  # another address, another secret
+            subscriber = _subscriber(claim)
+        if not _deliver(claim, subscriber, opened, started):
             break
     lanes.end_turn(claim)
 
 
-def _deliver_next(claim: lanes.Claim) -> bool:
-    """Hand over the lane's oldest pending delivery. Returns whether the turn may go on."""
-    subscriber = Subscriber.objects.select_related("tenant").get(pk=claim.subscriber_id)
-    if subscriber.status != Subscriber.Status.ACTIVE or subscriber.deleted_at is not None:
-        return False
-    started = time.monotonic()
-    opened = lanes.open_attempt(claim)
-    if opened is None:
-        return False
+def _subscriber(claim: lanes.Claim) -> Subscriber:
+    return Subscriber.objects.select_related("tenant").get(pk=claim.subscriber_id)
+
+
+def _deliver(claim: lanes.Claim, subscriber: Subscriber, opened: lanes.Opened, started: float) -> bool:
+    """Hand over what was opened. Returns whether the turn may go on."""
     if opened.number > TRIES_MAX:  # every worker that tried it died of it
         outcome = Outcome("interrupted", detail="the worker stopped in every try")
     else:
@@ -200,14 +194,14 @@ def _judge(answer: http.Answer) -> Outcome:
 
 
 def _settle(claim: lanes.Claim, subscriber: Subscriber, opened: lanes.Opened, outcome: Outcome, took_ms: int) -> bool:
-    """Write down how the try ended, the evidence first. Returns whether the turn may go on."""
-    Attempt.objects.filter(pk=opened.attempt_id).update(
-        outcome=outcome.code, http_status=outcome.http_status, detail=outcome.detail, duration_ms=took_ms
-    )
+    """Write down how the try ended. Returns whether the turn may go on."""
     if outcome.code == "delivered":
         if subscriber.failures:
             subscribing.note_success(subscriber)
-        return lanes.settle_delivered(claim, opened)
+            subscriber.failures = 0
+        return lanes.settle_delivered(claim, opened, outcome, took_ms)
+    pause_seconds = _pause_seconds(opened.number, outcome)
+    is_mine = lanes.settle_failed(claim, opened, outcome, took_ms, pause_seconds)
     subscribing.note_failure(subscriber)
     log.warning(
         "delivery_failed",
@@ -217,9 +211,8 @@ def _settle(claim: lanes.Claim, subscriber: Subscriber, opened: lanes.Opened, ou
         status=outcome.http_status,
         attempt=opened.number,
     )
-    if not lanes.settle_failed(claim, _pause_seconds(opened.number, outcome)):
-        return False  # whoever holds the lane now decides
-    _consider_disabling(subscriber, opened, outcome)
+    if is_mine:  # else whoever holds the lane now decides
+        _consider_disabling(subscriber, opened, outcome)
     return False
 
 

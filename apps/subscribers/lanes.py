@@ -46,6 +46,17 @@ class Opened:
     movement_recorded_at: datetime | None
     event_id: uuid.UUID
     created_at: datetime
+    subscriber_changed_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How one try ended. `code` is stable: `delivered`, `http_error`, `gone`, `timeout`, `forbidden_address` …"""
+
+    code: str
+    http_status: int | None = None
+    detail: str = ""
+    retry_after_seconds: float = 0.0
 
 
 CLAIM = """
@@ -78,8 +89,10 @@ def claim(limit: int) -> list[Claim]:
 
 OPEN = """
 WITH mine AS (
-    UPDATE subscriber_lanes SET due_at = now() + make_interval(secs => %(lease)s)
-     WHERE id = %(lane)s AND lease_id = %(lease_id)s RETURNING id
+    UPDATE subscriber_lanes l SET due_at = now() + make_interval(secs => %(lease)s) FROM subscribers s
+     WHERE l.id = %(lane)s AND l.lease_id = %(lease_id)s
+       AND s.id = l.subscriber_id AND s.status = 'ACTIVE' AND s.deleted_at IS NULL
+    RETURNING l.id, s.updated_at
 ), head AS (
     SELECT d.id FROM subscriber_deliveries d JOIN mine ON d.lane_id = mine.id
      WHERE d.status = 'PENDING' ORDER BY d.id LIMIT 1
@@ -90,15 +103,15 @@ WITH mine AS (
     SELECT id, attempts, '', '' FROM counted RETURNING id
 )
 SELECT opened.id, counted.attempts, counted.id, counted.movement_id, counted.movement_recorded_at, counted.event_id,
-       counted.created_at
-  FROM counted, opened
+       counted.created_at, mine.updated_at
+  FROM counted, opened, mine
 """
 
 
 def open_attempt(claim: Claim) -> Opened | None:
     """Write down that the lane's oldest pending delivery is tried now, and renew the lease.
 
-    None: the lease is lost, or nothing is pending.
+    None: the lease is lost, the subscriber is told nothing now, or nothing is pending.
     """
     with connection.cursor() as cursor:
         cursor.execute(OPEN, {"lease": LEASE_SECONDS, "lane": claim.lane_id, "lease_id": claim.lease_id})
@@ -106,39 +119,52 @@ def open_attempt(claim: Claim) -> Opened | None:
     return Opened(*row) if row else None
 
 
-SETTLE_DELIVERED = """
-WITH mine AS (
-    UPDATE subscriber_lanes SET due_at = now() + make_interval(secs => %(lease)s)
+CLOSED = """
+WITH closed AS (
+    UPDATE subscriber_attempts
+       SET outcome = %(code)s, http_status = %(status)s, detail = %(detail)s, duration_ms = %(ms)s
+     WHERE id = %(attempt)s
+)"""
+# whoever holds the lease by now: that this call was made and how it ended stays true
+
+SETTLE_DELIVERED = f"""{CLOSED}, mine AS (
+    UPDATE subscriber_lanes SET due_at = now() + make_interval(secs => %(seconds)s)
      WHERE id = %(lane)s AND lease_id = %(lease_id)s RETURNING id
 )
 UPDATE subscriber_deliveries d SET status = 'DELIVERED', delivered_at = now()
   FROM mine WHERE d.lane_id = mine.id AND d.id = %(delivery)s AND d.status = 'PENDING'
-"""
+"""  # noqa: S608  every part stands right here
+
+SETTLE_FAILED = f"""{CLOSED}
+UPDATE subscriber_lanes SET lease_id = NULL, due_at = now() + make_interval(secs => %(seconds)s)
+ WHERE id = %(lane)s AND lease_id = %(lease_id)s
+"""  # noqa: S608
 
 
-def settle_delivered(claim: Claim, opened: Opened) -> bool:
+def settle_delivered(claim: Claim, opened: Opened, outcome: Outcome, took_ms: int) -> bool:
     """End a delivery that was taken. False: the lease was lost, and whoever holds it now tells the same event again."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            SETTLE_DELIVERED,
-            {
-                "lease": LEASE_SECONDS,
-                "lane": claim.lane_id,
-                "lease_id": claim.lease_id,
-                "delivery": opened.delivery_id,
-            },
-        )
-        return bool(cursor.rowcount)
+    return _settle(SETTLE_DELIVERED, claim, opened, outcome, took_ms, LEASE_SECONDS)
 
 
-def settle_failed(claim: Claim, pause_seconds: float) -> bool:
+def settle_failed(claim: Claim, opened: Opened, outcome: Outcome, took_ms: int, pause_seconds: float) -> bool:
     """End the turn with the next try due after a pause. False: the lease was lost."""
+    return _settle(SETTLE_FAILED, claim, opened, outcome, took_ms, pause_seconds)
+
+
+def _settle(statement: str, claim: Claim, opened: Opened, outcome: Outcome, took_ms: int, seconds: float) -> bool:
+    values = {
+        "code": outcome.code,
+        "status": outcome.http_status,
+        "detail": outcome.detail,
+        "ms": took_ms,
+        "attempt": opened.attempt_id,
+        "delivery": opened.delivery_id,
+        "lane": claim.lane_id,
+        "lease_id": claim.lease_id,
+        "seconds": seconds,
+    }
     with connection.cursor() as cursor:
-        cursor.execute(
-            "UPDATE subscriber_lanes SET lease_id = NULL, due_at = now() + make_interval(secs => %s)"
-            " WHERE id = %s AND lease_id = %s",
-            [pause_seconds, claim.lane_id, claim.lease_id],
-        )
+        cursor.execute(statement, values)
         return bool(cursor.rowcount)
 
 

@@ -17,7 +17,7 @@ JOINTS: dict[str, tuple[str, bool]] = {
     "a lane is claimed": ("apps.subscribers.delivering.take_turn", False),
     "a try is opened, nothing sent": ("apps.subscribers.delivering._call", False),
     "the event is sent, nothing written": ("apps.subscribers.delivering._call", True),
-    "the answer is written, the delivery not settled": ("apps.subscribers.lanes.settle_delivered", False),
+    "the answer came, nothing settled": ("apps.subscribers.lanes.settle_delivered", False),
     "the delivery is settled, the turn not ended": ("apps.subscribers.lanes.settle_delivered", True),
     "the turn is ended": ("apps.subscribers.lanes.end_turn", True),
 }

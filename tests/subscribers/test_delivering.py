@@ -28,6 +28,7 @@ from .conftest import (
 )
 
 Make = Callable[..., Receiver]
+TAKEN = lanes.Outcome("delivered", 200)
 
 
 def test_a_movement_arrives_signed_and_is_verified_by_the_public_library(shop: Shop, receiver: Receiver) -> None:
@@ -264,7 +265,8 @@ def test_a_worker_that_died_after_the_claim_costs_a_lease(shop: Shop, receiver: 
     let_time_pass()
     deliver()
     assert receiver.versions("SHIRT") == [1]
-    assert not lanes.settle_failed(claim, 5)  # the dead one speaks of the past
+    lanes.end_turn(claim)  # the dead one speaks of the past
+    assert Delivery.objects.get().status == "DELIVERED"
 
 
 def test_a_worker_that_died_during_the_call_leaves_evidence_and_the_event_is_told_again(
@@ -283,7 +285,7 @@ def test_a_worker_that_died_during_the_call_leaves_evidence_and_the_event_is_tol
     assert list(Attempt.objects.order_by("id").values_list("number", "outcome")) == [
         *((1, "interrupted"), (2, "delivered"), (1, "delivered")),
     ]
-    assert not lanes.settle_delivered(claim, opened)
+    assert not lanes.settle_delivered(claim, opened, TAKEN, 1)
 
 
 def test_a_worker_that_died_after_the_answer_makes_a_duplicate_with_the_same_id(
@@ -329,7 +331,8 @@ def test_a_late_worker_ends_nothing_of_the_one_that_took_over(shop: Shop, receiv
     (current,) = lanes.claim(10)
     lanes.end_turn(late)
     assert opened
-    assert not lanes.settle_delivered(late, opened)
+    assert not lanes.settle_delivered(late, opened, TAKEN, 1)
+    assert not lanes.settle_failed(late, opened, lanes.Outcome("timeout"), 1, 5)
     assert Lane.objects.get().lease_id == current.lease_id
     lanes.end_turn(current)
 
@@ -342,7 +345,7 @@ def test_something_queued_while_a_turn_ends_is_not_forgotten(shop: Shop, receive
     (claim,) = lanes.claim(10)
     opened = lanes.open_attempt(claim)
     assert opened
-    lanes.settle_delivered(claim, opened)
+    lanes.settle_delivered(claim, opened, TAKEN, 1)
     shop.receive(shop.shirt)
     with transaction.atomic():
         follow()
@@ -365,6 +368,30 @@ def test_a_defect_of_ours_is_shown_on_the_delivery_and_holds_nobody_up(
     deliver()
     attempt = Attempt.objects.get()
     assert (attempt.outcome, attempt.detail) == ("internal_error", "ZeroDivisionError; the log of the hub says why")
+
+
+def test_what_is_changed_during_a_turn_counts_for_its_next_event(shop: Shop, receivers: Make) -> None:
+    """A paused subscriber is left alone at once, and a new address is called from the next event on."""
+    elsewhere = receivers()
+    first = receivers(lambda request: change() and 200)
+    subscriber, _ = shop.subscribe(first.url)
+
+    def change() -> int:
+        if len(first.requests) == 0:
+            subscribing.change(subscriber, url=elsewhere.url)
+        connection.close()
+        return 1
+
+    def pause(request: Request) -> int:
+        subscribing.pause(subscriber)
+        connection.close()
+        return 200
+
+    elsewhere.answer = pause
+    for _ in range(3):
+        shop.receive(shop.shirt)
+    tell()
+    assert (first.versions("SHIRT"), elsewhere.versions("SHIRT"), pending(subscriber)) == ([1], [2], 1)
 
 
 def test_a_secret_moved_from_another_row_signs_nothing(shop: Shop, receiver: Receiver) -> None:
