@@ -3,6 +3,7 @@
 import json
 import uuid
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -198,3 +199,13 @@ def test_the_schemas_are_served_to_everybody() -> None:
     jsonschema.Draft7Validator.check_schema(listed["envelope"])
     refused = Client().get("/v1/events/schemas/inventory.nonsense")
     assert (refused.status_code, refused.json()["code"]) == (404, "unknown_event_type")
+
+
+def test_the_event_that_the_documentation_shows_is_one() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "ledger.md").read_text()
+    shown = json.loads(page.split("```json")[1].split("```")[0])
+    validate(shown, event_types.envelope_schema())
+    validate(shown["data"], event_types.data_schema(BY_KIND["RESERVE"]))
+    real = envelope.envelope(movement("RESERVE"))
+    assert shown.keys() == real.keys()
+    assert shown["data"].keys() == real["data"].keys() - {"reference"}
