@@ -166,5 +166,6 @@ CODES: dict[str, Entry] = {
         _("This idempotency key was used for something else"),
         _("Nothing was changed. Use a new key for a new request; an old one only to repeat the same request."),
     ),
+    "stock_busy": Entry(_("Somebody else is changing this stock"), REPEAT_SAFELY),
     "idempotency_key_in_flight": Entry(_("The same request is being worked on"), REPEAT_SAFELY),
 }

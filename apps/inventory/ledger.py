@@ -32,6 +32,7 @@ from apps.inventory.refusals import (
     InsufficientStock,
     InvalidQuantity,
     LedgerError,
+    StockBusy,
     UnknownBatch,
     UnknownPlace,
     UnknownReservation,
@@ -47,6 +48,14 @@ QUANTITY_MAX = 1_000_000_000
 
 DEADLOCK_TRIES_MAX = 3
 """Locks are taken in one order, so a deadlock is next to impossible; a victim of one is simply tried again."""
+
+WAIT_MS = 2000
+"""How long requests that were made together wait for a balance that somebody holds."""
+
+WAIT_ALONE_MS = 50
+"""How long each of them waits when that was in vain: only those that need this balance fail, and soon."""
+
+DEADLOCK, LOCK_NOT_AVAILABLE = "40P01", "55P03"  # PostgreSQL's codes
 
 FACTS = frozenset(
     {Movement.Kind.RECEIPT, Movement.Kind.SALE, Movement.Kind.RETURN, Movement.Kind.LOSS, Movement.Kind.COUNT}
@@ -301,7 +310,7 @@ def reserve(
 def reserve_many(requests: Sequence[ReserveRequest]) -> list[list[Reserved] | LedgerError]:
     """Decide many reservations in one transaction, a verdict each. Every line says where. Does not wait for keys."""
     asked = [_reserve_request(request) for request in requests]
-    return [_reserved(verdict) for verdict in _call("inventory_reserve", asked, may_wait=False)]
+    return [_reserved(verdict) for verdict in _call("inventory_reserve", asked, wait_ms=WAIT_MS)]
 
 
 def confirm(
@@ -326,7 +335,7 @@ def release(tenant: Tenant, reservation_id: uuid.UUID | str, *, key: str, cause:
 def end_many(requests: Sequence[EndRequest]) -> list[Ended | LedgerError]:
     """End many reservations in one transaction, a verdict each. Does not wait for keys."""
     asked = [_end_request(request) for request in requests]
-    return [_ended(verdict) for verdict in _call("inventory_end", asked, may_wait=False)]
+    return [_ended(verdict) for verdict in _call("inventory_end", asked, wait_ms=WAIT_MS)]
 
 
 def expire_due(balances_max: int = 200) -> int:
@@ -430,51 +439,61 @@ def _with_key_and_cause(request: dict[str, Any], tenant_id: int, key: str | None
     return request
 
 
-def _call(function: str, requests: list[dict[str, Any]], *, may_wait: bool = True) -> list[Any]:
+def _call(function: str, requests: list[dict[str, Any]], *, wait_ms: int | None = None) -> list[Any]:
     """Run an SQL function on the requests and return a verdict each: its JSON, or the refusal that was clear before.
 
-    What the database refuses (a balance past an integer, a lock that does not come free) it refuses for the whole
-    statement: then each request is tried alone, and only the one at fault fails.
+    What the database refuses (a balance past an integer, a lock that does not come free in `wait_ms`) it refuses for
+    the whole statement: then each request is tried alone, and only the one at fault fails.
     """
     asked = [request for request in requests if "refusal" not in request]
     try:
-        answers = iter(_execute(function, asked, may_wait) if asked else [])
+        answers = iter(_execute(function, asked, wait_ms) if asked else [])
     except (DataError, OperationalError) as error:
         if not _was_rolled_back(error):
             raise  # the connection broke: it may have been done, and only its key can tell
         if len(asked) > 1:
-            return [_call(function, [request], may_wait=may_wait)[0] for request in requests]
-        if isinstance(error, DataError):
-            return [InvalidQuantity(quantity=_quantity(asked[0]))]
-        raise
+            return [_call(function, [one], wait_ms=wait_ms and WAIT_ALONE_MS)[0] for one in requests]
+        return [request.get("refusal") or _refusal_of(error, request) for request in requests]
     return [request["refusal"] if "refusal" in request else next(answers) for request in requests]
+
+
+def _refusal_of(error: Exception, request: dict[str, Any]) -> LedgerError:
+    """Return what a database error means for the one request that met it. Raises it again when it means nothing."""
+    if isinstance(error, DataError):
+        return InvalidQuantity(quantity=_quantity(request))
+    if _state(error) in (DEADLOCK, LOCK_NOT_AVAILABLE):
+        return StockBusy()
+    raise error
+
+
+def _state(error: Exception) -> str:
+    return getattr(error.__cause__, "sqlstate", None) or ""
 
 
 def _was_rolled_back(error: Exception) -> bool:
     """Tell whether the server itself answered with the error, so that nothing of the statement was done."""
-    state: str | None = getattr(error.__cause__, "sqlstate", None)
-    return state is not None and state[:2] not in ("08", "57")  # connection lost, server going down
+    state = _state(error)
+    return state != "" and state[:2] not in ("08", "57")  # connection lost, server going down
 
 
 def _quantity(request: dict[str, Any]) -> Any:
     return request["lines"][0]["quantity"] if "lines" in request else request.get("quantity")
 
 
-def _execute(function: str, requests: list[dict[str, Any]], may_wait: bool) -> list[Any]:
+def _execute(function: str, requests: list[dict[str, Any]], wait_ms: int | None) -> list[Any]:
     text = msgspec.json.encode(requests).decode()
     statement = f"SELECT {function}(%s, %s)"
     if connection.in_atomic_block:
         with transaction.atomic(), connection.cursor() as cursor:  # a savepoint: a refused value must not end theirs
-            cursor.execute(statement, [text, may_wait])
+            cursor.execute(statement, [text, wait_ms])
             return list(msgspec.json.decode(cursor.fetchone()[0]))
     for tried in range(DEADLOCK_TRIES_MAX):
         try:
             with connection.cursor() as cursor:  # one statement is one transaction: no BEGIN, no COMMIT to wait for
-                cursor.execute(statement, [text, may_wait])
+                cursor.execute(statement, [text, wait_ms])
                 return list(msgspec.json.decode(cursor.fetchone()[0]))
         except OperationalError as error:
-            is_deadlock = getattr(error.__cause__, "sqlstate", "") == "40P01"
-            if not is_deadlock or tried == DEADLOCK_TRIES_MAX - 1:
+            if _state(error) != DEADLOCK or tried == DEADLOCK_TRIES_MAX - 1:
                 raise
             time.sleep(0.01 * 2**tried)
     raise AssertionError("unreachable")

@@ -58,6 +58,16 @@ class KeyInFlight(LedgerError):
     )
 
 
+class StockBusy(LedgerError):
+    """Somebody held on to this balance for longer than anybody should."""
+
+    code = "stock_busy"
+    template = gettext_noop(
+        "Somebody else is changing this stock and takes longer than usual; nothing was changed. Send the request again "
+        "in a second."
+    )
+
+
 class UnknownReservation(LedgerError):
     """This tenant has no such reservation."""
 

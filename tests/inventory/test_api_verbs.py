@@ -9,6 +9,8 @@ from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
+from apps.inventory import ledger, refusals
+from apps.inventory.ledger import Line, ReserveRequest
 from apps.inventory.models import Movement, Reservation
 from apps.tenants.models import ApiKey
 
@@ -251,3 +253,44 @@ def test_the_last_units_are_sold_once_through_http(committed_shop: Shop) -> None
     answers = at_once(40, buy)
     assert sorted(answers) == [200] * 10 + [409] * 30  # type: ignore[type-var]
     assert committed_shop.numbers(committed_shop.shirt, committed_shop.store) == (10, 10, 0)
+
+
+def test_a_balance_that_somebody_holds_fails_its_own_requests_only(committed_shop: Shop) -> None:
+    shop = committed_shop
+    shop.receive(shop.shirt, shop.store, 10)
+    shop.receive(shop.mug, shop.store, 10)
+    requests = [
+        ReserveRequest(
+            tenant_id=shop.tenant.pk, lines=[Line(product.pk, 1, shop.store.pk)], cause=shop.cause(), key=product.sku
+        )
+        for product in (shop.shirt, shop.mug)
+    ]
+    holder = connection.copy()
+    try:
+        holder.set_autocommit(False)
+        with holder.cursor() as cursor:
+            cursor.execute("SELECT FROM inventory_balances WHERE product_id = %s FOR UPDATE", [shop.shirt.pk])
+        held, free = ledger.reserve_many(requests)
+    finally:
+        holder.rollback()
+        holder.close()
+    assert isinstance(held, refusals.StockBusy)
+    assert isinstance(free, list)
+    assert isinstance(ledger.reserve_many(requests)[0], list)
+
+
+def test_a_request_whose_twin_is_in_flight_is_409(committed_shop: Shop) -> None:
+    shop = committed_shop
+    shop.receive(shop.shirt, shop.store, 10)
+    pos = Caller(shop)
+    holder = connection.copy()
+    try:
+        holder.set_autocommit(False)
+        with holder.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"{shop.tenant.pk}/checkout-7"])
+        status, problem, headers = pos.post("/v1/stock/reserve", RESERVE, **{"Idempotency-Key": "checkout-7"})
+    finally:
+        holder.rollback()
+        holder.close()
+    assert (status, problem["code"], headers["Retry-After"]) == (409, "idempotency_key_in_flight", "1")
+    assert pos.post("/v1/stock/reserve", RESERVE, **{"Idempotency-Key": "checkout-7"})[0] == 200

@@ -47,8 +47,12 @@ STATUSES = {
     "already_reversed": 409,
     "unknown_movement": 404,
     "count_of_batch": 422,
+    "stock_busy": 503,
 }
 """The HTTP status of every refusal of the ledger."""
+
+PASSING = ("idempotency_key_in_flight", "stock_busy")
+"""Refusals that a second try does not meet."""
 
 _reservations: Combiner[ReserveRequest, list[Reserved] | LedgerError] = Combiner(ledger.reserve_many)
 _endings: Combiner[EndRequest, Ended | LedgerError] = Combiner(ledger.end_many)
@@ -62,7 +66,7 @@ def problems(*codes: str) -> tuple[tuple[str, int], ...]:
 def refused(refusal: LedgerError) -> Problem:
     """Return the problem that tells a caller what the ledger refused. Our own row ids stay with us."""
     facts = {name: value for name, value in refusal.facts.items() if name not in ("product_id", "location_id")}
-    headers = {"Retry-After": "1"} if refusal.code == "idempotency_key_in_flight" else None
+    headers = {"Retry-After": "1"} if refusal.code in PASSING else None
     return Problem(STATUSES[refusal.code], refusal.code, refusal.detail, headers=headers, **facts)
 
 
@@ -175,7 +179,7 @@ def stock_of(caller: Caller, **pair: str) -> stock.Stock:
 
 EXAMPLE_ID = "0199f7b2-5c1e-7a90-b8f4-3f2a6d1c9e55"
 KEY_PROBLEMS = (
-    *problems("idempotency_key_reused", "idempotency_key_in_flight"),
+    *problems("idempotency_key_reused", *PASSING),
     ("idempotency_key_mismatch", 400),
 )
 ENDED_PROBLEMS = (

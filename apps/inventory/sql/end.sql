@@ -7,10 +7,10 @@
 --
 -- Balances are locked before reservations are read for good: an expiry holds the balance too, so one of two rivals
 -- waits and then sees what the other did.
-CREATE OR REPLACE FUNCTION inventory_end(requests jsonb, may_wait boolean DEFAULT false) RETURNS jsonb
+CREATE OR REPLACE FUNCTION inventory_end(requests jsonb, wait_ms integer DEFAULT NULL) RETURNS jsonb
 LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
 DECLARE
-    verdicts jsonb[] := inventory_take_keys(requests, may_wait);
+    verdicts jsonb[] := inventory_take_keys(requests, wait_ms);
     lines inventory_line[];
     balances inventory_balances[];
     balance inventory_balances;

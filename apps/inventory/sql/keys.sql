@@ -1,19 +1,20 @@
 -- Once per key. The verdict of each request so far: NULL means go on; a known key answers its first answer or, for
 -- another request, a refusal.
 --
--- A key is locked until the transaction ends, so that two callers with one key never both go on. A caller that may not
--- wait is told that its twin is in flight; `may_wait` is for callers who are alone in their transaction.
-CREATE OR REPLACE FUNCTION inventory_take_keys(requests jsonb, may_wait boolean) RETURNS jsonb[] LANGUAGE plpgsql AS $$
+-- A key is locked until the transaction ends, so that two callers with one key never both go on. A caller who waits at
+-- most `wait_ms` for a balance does not wait for a key at all: it is told that its twin is in flight. NULL is for
+-- callers who are alone in their transaction: they wait as long as it takes.
+CREATE OR REPLACE FUNCTION inventory_take_keys(requests jsonb, wait_ms integer) RETURNS jsonb[] LANGUAGE plpgsql AS $$
 DECLARE
     verdicts jsonb[] := array_fill(NULL::jsonb, ARRAY[jsonb_array_length(requests)]);
     asked record;
 BEGIN
-    IF may_wait THEN
+    IF wait_ms IS NULL THEN
         PERFORM pg_advisory_xact_lock(lock_id) FROM (
             SELECT hashtextextended((r ->> 'tenant_id') || '/' || (r ->> 'key'), 0) AS lock_id
               FROM jsonb_array_elements(requests) AS r WHERE r ->> 'key' IS NOT NULL ORDER BY 1) AS locks;
     ELSE
-        PERFORM set_config('lock_timeout', '2s', true);  -- nor for a balance that somebody holds on to
+        PERFORM set_config('lock_timeout', wait_ms::text, true);
     END IF;
     FOR asked IN
         SELECT n FROM (

@@ -10,10 +10,10 @@
 -- the difference to the balance of that moment; a change that arrives later but happened before it is posted with its
 -- counter-movement; an older count is kept and changes nothing. Of two counts of one moment and order the lower rules:
 -- that is safe, and does not depend on which came first. So any order of arrival ends in the same number.
-CREATE OR REPLACE FUNCTION inventory_post(requests jsonb, may_wait boolean DEFAULT false) RETURNS jsonb
+CREATE OR REPLACE FUNCTION inventory_post(requests jsonb, wait_ms integer DEFAULT NULL) RETURNS jsonb
 LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
 DECLARE
-    verdicts jsonb[] := inventory_take_keys(requests, may_wait);
+    verdicts jsonb[] := inventory_take_keys(requests, wait_ms);
     lines inventory_line[] := inventory_lines(requests);
     balances inventory_balances[];
     balance inventory_balances;

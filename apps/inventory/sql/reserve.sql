@@ -4,10 +4,10 @@
 -- that was made already: never refused), requester_id, and its cause in the words of the ledger's columns.
 -- Accepted: {"reservations": [{reservation_id, product_id, location_id, quantity, expires_at, available, version}],
 -- "created_at"}. Refused: {"code", …}.
-CREATE OR REPLACE FUNCTION inventory_reserve(requests jsonb, may_wait boolean DEFAULT false) RETURNS jsonb
+CREATE OR REPLACE FUNCTION inventory_reserve(requests jsonb, wait_ms integer DEFAULT NULL) RETURNS jsonb
 LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
 DECLARE
-    verdicts jsonb[] := inventory_take_keys(requests, may_wait);
+    verdicts jsonb[] := inventory_take_keys(requests, wait_ms);
     lines inventory_line[] := inventory_lines(requests);
     balances inventory_balances[];
     is_swept boolean[];  -- the balance's due holds were ended in this call
