@@ -47,6 +47,7 @@ class Endpoint:
     method: str
     scope: str
     body: Any
+    is_raw: bool
     query: Any
     answer: Any
     status: int
@@ -65,6 +66,7 @@ def endpoint(
     method: str,
     scope: str,
     body: Any = None,
+    is_raw: bool = False,
     query: Any = None,
     answer: Any = None,
     status: int = 200,
@@ -81,6 +83,7 @@ def endpoint(
     method: the one method it takes; `by_method` joins several on one address. GET takes HEAD too.
     scope: what the caller must be allowed (tenants/scopes.py).
     body, answer: the types (msgspec) of the JSON in and out; None for none.
+    is_raw: the view is given the body's bytes and reads them itself; `body` then only describes them.
     query: a struct of the parameters after the `?`, given to the view as `query`.
     status: of an answer that is no `Reply`; `statuses` names the others that a `Reply` may have.
     problems: (code, status) of the view's own refusals, each in common/problem_codes.py.
@@ -93,6 +96,7 @@ def endpoint(
             method=method,
             scope=scope,
             body=body,
+            is_raw=is_raw,
             query=query,
             answer=answer,
             status=status,
@@ -143,7 +147,9 @@ def _serve(about: Endpoint) -> Callable[..., HttpResponseBase]:
         caller.require(scope)
         if query is not None:
             path["query"] = convert_query(request.GET.dict(), query)
-        if decoder is None:
+        if about.is_raw:
+            result = view(request, caller, _json_in(request), **path)
+        elif decoder is None:
             result = view(request, caller, **path)
         else:
             result = view(request, caller, decode(_json_in(request), decoder), **path)
