@@ -15,6 +15,7 @@ ICONS = {
     "sync": "sync",
     "orders": "shopping_bag",
     "events": "inbox",
+    "sources": "point_of_sale",
     "subscribers": "send",
     "auth": "group",
     "django_celery_beat": "schedule",

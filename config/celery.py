@@ -27,6 +27,11 @@ app.conf.beat_schedule = {
     "tell subscribers": {"task": "apps.subscribers.tasks.follow", **EVERY_SECOND},
     "deliver events": {"task": "apps.subscribers.tasks.deliver", **EVERY_SECOND},
     "stock sync": {"task": "apps.sync.tasks.stock_sync", "schedule": 60.0, "options": {"expire_seconds": 60}},
+    "look after sources": {
+        "task": "apps.sources.tasks.look_after_sources",
+        "schedule": 60.0,
+        "options": {"expire_seconds": 60},
+    },
     "prove": {"task": "apps.console.tasks.prove", "schedule": 300.0, "options": {"expire_seconds": 300}},
     "prune deliveries": {
         "task": "apps.subscribers.tasks.prune",

@@ -78,6 +78,7 @@ INSTALLED_APPS = [
     "apps.sync",
     "apps.orders",
     "apps.events",
+    "apps.sources",
     "apps.subscribers",
     "apps.console",
     "apps.sandbox",

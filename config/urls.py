@@ -9,6 +9,7 @@ from config import api_docs, health
 
 urlpatterns = [
     path("v1/", include("apps.inventory.urls")),  # first: the hot paths are found soonest
+    path("v1/", include("apps.sources.urls")),
     path("v1/", include("apps.subscribers.urls")),
     path("", RedirectView.as_view(pattern_name="console:events"), name="home"),
     path("console/", include("apps.console.urls")),

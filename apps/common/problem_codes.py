@@ -42,6 +42,12 @@ CODES: dict[str, Entry] = {
     "body_too_large": Entry(
         _("The body is too large"), _("Nothing was changed. Send less at once: split the list over several requests.")
     ),
+    "batch_too_large": Entry(
+        _("The batch has too many events"), _("Nothing was taken in. Send at most `max_batch` events at once.")
+    ),
+    "unknown_source": Entry(
+        _("There is no such source"), _("Check the name; a source is known once it sent movements. See /v1/sources.")
+    ),
     "not_found": Entry(
         _("There is no such thing"),
         _("Check the address and the id. What belongs to another company is not found either."),

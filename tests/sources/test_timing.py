@@ -1,0 +1,96 @@
+"""When something happened, by the hub's clock."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.core.management import call_command
+from django.utils import timezone
+
+from apps.sources import timing
+from apps.sources.timing import Note
+from tests.sources.conftest import Teller
+
+NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
+SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
+
+ROWS = [
+    # told, clock ahead by -> when it was, note
+    (NOW - MINUTE, 0 * SECOND, NOW - MINUTE, Note.NONE),
+    (NOW - MINUTE, 5 * SECOND, NOW - MINUTE, Note.NONE),
+    (NOW - MINUTE, 6 * SECOND, NOW - MINUTE - 6 * SECOND, Note.CORRECTED),
+    (NOW - MINUTE, -6 * SECOND, NOW - MINUTE + 6 * SECOND, Note.CORRECTED),
+    (NOW, 3 * MINUTE, NOW - 3 * MINUTE, Note.FLAGGED),
+    (NOW + SECOND, 0 * SECOND, NOW, Note.NONE),
+    (NOW + 2 * MINUTE, 0 * SECOND, NOW, Note.NONE),
+    (NOW + 3 * MINUTE, 0 * SECOND, NOW, Note.FLAGGED),
+    (NOW - MINUTE, -2 * MINUTE, NOW, Note.CORRECTED),
+]
+
+
+@pytest.mark.parametrize(("told", "ahead", "moment", "note"), ROWS)
+def test_a_clock_is_corrected_and_flagged(told: datetime, ahead: timedelta, moment: datetime, note: Note) -> None:
+    assert timing.by_our_clock(told, now=NOW, ahead=ahead) == (moment, note)
+
+
+def test_only_a_sender_from_the_future_is_ahead() -> None:
+    assert timing.ahead_of_us(NOW + MINUTE, now=NOW) == MINUTE
+    assert timing.ahead_of_us(NOW - MINUTE, now=NOW) == timedelta()  # it may have been under way for long
+    assert timing.ahead_of_us(None, now=NOW) is None
+
+
+@pytest.mark.django_db
+def test_an_event_of_a_clock_that_is_ahead_is_put_back(teller: Teller) -> None:
+    now = timezone.now()
+    told = teller.event(time=(now + timedelta(minutes=10)).isoformat())
+    ahead = (now + timedelta(minutes=10, seconds=1)).isoformat()
+    [result] = teller.push(teller.batch([told], sent_at=ahead))["results"]
+    event = teller.stored(told)
+    assert (result["clock"], event.status) == ("flagged", "APPLIED")
+    assert abs(event.occurred_at - (now - SECOND)) < MINUTE
+    assert teller.source().clock_offset_ms > 590_000
+
+
+@pytest.mark.django_db
+def test_a_device_may_say_itself_how_far_its_clock_is_off(teller: Teller) -> None:
+    now = timezone.now()
+    told = teller.event(time=(now - timedelta(hours=1)).isoformat(), device_clock_offset_ms=-3_000_000)
+    teller.tell(told)
+    assert abs(teller.stored(told).occurred_at - (now - timedelta(minutes=10))) < SECOND
+
+
+@pytest.mark.django_db
+def test_what_is_older_than_a_week_waits_for_approval(teller: Teller) -> None:
+    old = teller.event("SALE", 2, time=(timezone.now() - timedelta(days=8)).isoformat(), sequence=1)
+    answer = teller.push([old])
+    assert [(r["status"], r["code"]) for r in answer["results"]] == [("recorded", "too_old")]
+    assert (answer["sources"][0]["ack_seq"], teller.on_hand()) == (1, 0)
+    call_command("retry_source_events")
+    assert teller.on_hand() == 0  # trying again is no approval
+    call_command("retry_source_events", str(teller.stored(old).pk), "--approve", "ana")
+    event = teller.stored(old)
+    assert (event.status, event.approved_by, teller.on_hand()) == ("APPLIED", "command:ana", -2)
+
+
+@pytest.mark.django_db
+def test_a_count_of_an_old_moment_waits_for_approval(teller: Teller) -> None:
+    [result] = teller.tell(teller.counted(5, timezone.now() - timedelta(days=8)))
+    assert (result["status"], result["code"]) == ("recorded", "too_old")
+
+
+@pytest.mark.django_db
+def test_a_count_asserts_what_was_there_at_its_moment(teller: Teller) -> None:
+    now = timezone.now()
+
+    def at(minutes_ago: int) -> datetime:
+        return now - timedelta(minutes=minutes_ago)
+
+    teller.tell(teller.event("RECEIPT", 10, time=at(60).isoformat()))
+    teller.tell(teller.event("SALE", 1, time=at(10).isoformat()))
+    teller.tell(teller.counted(8, at(30)))
+    assert teller.on_hand() == 7  # 8 were there half an hour ago, one was sold since
+    teller.tell(teller.event("SALE", 2, time=at(40).isoformat()))
+    assert teller.on_hand() == 7  # the count had seen that sale
+    teller.tell(teller.counted(100, at(50)))
+    assert teller.on_hand() == 7  # an older count changes nothing
+    [result] = teller.tell(teller.counted(3, at(5)))
+    assert (result["status"], teller.on_hand()) == ("accepted", 3)
