@@ -211,3 +211,11 @@ def test_sweeping_goes_on_past_batches_of_which_nothing_is_free(dairy: Shop) -> 
     Batch.objects.filter(batch_number="A").update(expires_at=timezone.now() - timedelta(seconds=1))
     assert ledger.expire_due(balances_max=1) == 1
     assert not Batch.objects.filter(status=Batch.Status.ACTIVE, expires_at__lte=timezone.now()).exists()
+
+
+def test_a_sale_may_take_what_is_free_in_a_batch_and_then_more_of_it(dairy: Shop) -> None:
+    """The batch without a number is the last resort too: the hold names it once."""
+    dairy.receive(dairy.shirt, dairy.store, 3)
+    [held] = dairy.reserve(Line(dairy.shirt.pk, 20, dairy.store.pk), is_fact=True)
+    assert batches(dairy) == {"": (3, 5), "A": (5, 5), "B": (10, 10)}
+    assert BatchHold.objects.filter(reservation_id=held.reservation_id).count() == 3

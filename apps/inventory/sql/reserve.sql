@@ -112,7 +112,8 @@ BEGIN
           FROM unnest(reservations);
         PERFORM inventory_apply(moves, balances);
         INSERT INTO inventory_batch_holds (tenant_id, reservation_id, batch_id, quantity)
-        SELECT tenant_id, reservation_id, batch_id, quantity FROM unnest(holds);
+        SELECT tenant_id, reservation_id, batch_id, sum(quantity) FROM unnest(holds)
+         GROUP BY tenant_id, reservation_id, batch_id;  -- a fact may take what is free in a batch, and then more of it
         PERFORM inventory_keep_answers(requests, verdicts);
     END IF;
     RETURN to_jsonb(verdicts);
