@@ -1,5 +1,6 @@
 """A shop to move stock in."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import count
@@ -10,6 +11,8 @@ import pytest
 from apps.inventory import ledger
 from apps.inventory.models import Balance, Location, Movement, Product
 from apps.tenants.models import Tenant
+
+from .crowd import Crowd
 
 
 @dataclass
@@ -86,3 +89,11 @@ def shop(db: None) -> Shop:
 def committed_shop(transactional_db: None) -> Shop:
     """A shop whose rows other connections see: for tests with threads or with the feed."""
     return open_shop()
+
+
+@pytest.fixture
+def crowd(transactional_db: None) -> Iterator[Crowd]:
+    """Eight clients with a connection each."""
+    clients = Crowd(8)
+    yield clients
+    clients.close()
