@@ -16,7 +16,7 @@ another request it raises KeyReused. A refused request leaves its key unused.
 import hashlib
 import time
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -299,12 +299,24 @@ def reserve(
     request = _reserve_request(asked, extra=places)
     if all(line.is_placed for line in lines):
         return _or_raise(_reserved(_call("inventory_reserve", [request])[0]))
-    with transaction.atomic():
-        available = _lock_balances(tenant, sorted({line.product_id for line in lines if line.product_id is not None}))
-        if key is None or not _is_known(tenant, key):  # under the locks: a twin that came first has its answer by now
-            placed = _place_lines(tenant, lines, available, places, is_fact=is_fact)
-            request["lines"] = [_line(line) for line in placed]
-        return _or_raise(_reserved(_call("inventory_reserve", [request])[0]))
+    return _again_after_deadlock(lambda: _reserve_anywhere(tenant, lines, key, places, request, is_fact=is_fact))
+
+
+@transaction.atomic
+def _reserve_anywhere(
+    tenant: Tenant,
+    lines: Sequence[Line],
+    key: str | None,
+    places: list[int] | None,
+    request: dict[str, Any],
+    *,
+    is_fact: bool,
+) -> list[Reserved]:
+    available = _lock_balances(tenant, sorted({line.product_id for line in lines if line.product_id is not None}))
+    if key is None or not _is_known(tenant, key):  # under the locks: a twin that came first has its answer by now
+        placed = _place_lines(tenant, lines, available, places, is_fact=is_fact)
+        request = {**request, "lines": [_line(line) for line in placed]}
+    return _or_raise(_reserved(_call("inventory_reserve", [request])[0]))
 
 
 def reserve_many(requests: Sequence[ReserveRequest]) -> list[list[Reserved] | LedgerError]:
@@ -487,13 +499,22 @@ def _execute(function: str, requests: list[dict[str, Any]], wait_ms: int | None)
         with transaction.atomic(), connection.cursor() as cursor:  # a savepoint: a refused value must not end theirs
             cursor.execute(statement, [text, wait_ms])
             return list(msgspec.json.decode(cursor.fetchone()[0]))
+
+    def once() -> list[Any]:
+        with connection.cursor() as cursor:  # one statement is one transaction: no BEGIN, no COMMIT to wait for
+            cursor.execute(statement, [text, wait_ms])
+            return list(msgspec.json.decode(cursor.fetchone()[0]))
+
+    return _again_after_deadlock(once)
+
+
+def _again_after_deadlock(work: Callable[[], T]) -> T:
+    """Do a whole transaction, again when it was the victim of a deadlock. In a caller's transaction that is theirs."""
     for tried in range(DEADLOCK_TRIES_MAX):
         try:
-            with connection.cursor() as cursor:  # one statement is one transaction: no BEGIN, no COMMIT to wait for
-                cursor.execute(statement, [text, wait_ms])
-                return list(msgspec.json.decode(cursor.fetchone()[0]))
+            return work()
         except OperationalError as error:
-            if _state(error) != DEADLOCK or tried == DEADLOCK_TRIES_MAX - 1:
+            if connection.in_atomic_block or _state(error) != DEADLOCK or tried == DEADLOCK_TRIES_MAX - 1:
                 raise
             time.sleep(0.01 * 2**tried)
     raise AssertionError("unreachable")

@@ -25,7 +25,7 @@ from .conftest import Shop
 from .model import BATCH_DAYS, Ask, End, Model, Promise
 
 MORNING = timedelta(hours=-12)
-EXPIRED = timedelta(days=-1)
+EXPIRED = timedelta(minutes=-1)
 
 few = st.integers(1, 9)
 products = st.integers(0, 1)
@@ -274,7 +274,7 @@ class LedgerMachine(RuleBasedStateMachine):
         name = data.draw(st.sampled_from(sorted(self.model.holds)[-6:]))
         if self.model.holds[name].status == "PENDING":
             self.model.holds[name].is_due = True
-            Reservation.objects.filter(pk=name).update(expires_at=self.base)
+            Reservation.objects.filter(pk=name).update(expires_at=timezone.now())
 
     @precondition(lambda self: any(shelf.batches for shelf in self.model.shelves.values()))
     @rule(data=st.data())
@@ -282,7 +282,7 @@ class LedgerMachine(RuleBasedStateMachine):
         _, row, batch = self.a_batch(data)
         if batch.number:
             batch.is_due = True
-            row.expires_at = self.base + EXPIRED + timedelta(seconds=batch.born)
+            row.expires_at = timezone.now() + EXPIRED + timedelta(seconds=batch.born)
             row.save(update_fields=["expires_at"])
 
     @rule()

@@ -235,3 +235,18 @@ def test_baskets_in_every_order_do_not_deadlock(committed_shop: Shop, crowd: Cro
     assert not Balance.objects.filter(Q(on_hand__lt=F("reserved")), oversold_since=None).exists()
     assert deadlocks() == before
     assert prove() == []
+
+
+def test_balances_that_are_made_while_others_are_locked_do_not_deadlock(committed_shop: Shop, crowd: Crowd) -> None:
+    """One makes the first of two balances while another, who made the second, wants both."""
+    shop, before = committed_shop, deadlocks()
+    for number in range(20):
+        pair = [Product.objects.create(tenant=shop.tenant, sku=f"new-{number}-{n}", name="new").pk for n in range(2)]
+        wanted = [pair, pair, pair[1:], pair[1:], pair[::-1], pair, pair[1:], pair]
+
+        def take(client: int, wanted: list[list[int]] = wanted) -> None:
+            lines = [Line(product, 1, shop.store.pk) for product in wanted[client]]
+            shop.reserve(*lines, is_fact=True)
+
+        crowd.all_at_once(take)
+    assert deadlocks() == before
