@@ -45,6 +45,10 @@ ADVICE: dict[str, Advice] = {
         _("The channel pointed to another address; the hub does not follow."),
         _("Check the channel's address in the installation's settings."),
     ),
+    "forbidden_address": Advice(
+        _("The address is not on the public internet, so the hub did not call it."),
+        _("Give an address that everybody can reach, or have the operator allow the network (SUBSCRIBER_NETWORKS)."),
+    ),
     # the listing
     "item_not_found": Advice(
         _("The channel has no listing with this id."),
