@@ -253,7 +253,7 @@ def test_every_rule_is_broken_by_some_corruption_or_held_by_the_database() -> No
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_a_proof_of_many_movements_is_quick(committed_shop: Shop, capsys: pytest.CaptureFixture[str]) -> None:
-    """200,000 movements, half of them of one balance with batches: a rule that looks something up for each would show."""
+    """200,000 movements, half of them of one balance with batches: a rule that looks each up would show."""
     shop = committed_shop
     products = [Product.objects.create(tenant=shop.tenant, sku=f"P{n}", name="many").pk for n in range(200)]
     shop.move(Kind.RECEIPT, 10**6, batch_number="A")
