@@ -38,5 +38,11 @@ app.conf.beat_schedule = {
         "schedule": 3600.0,
         "options": {"expire_seconds": 3600},
     },
+    "checkpoints": {
+        "task": "apps.inventory.tasks.follow_history",
+        "schedule": 60.0,
+        "options": {"expire_seconds": 60},
+    },
+    "old idempotency keys": {"task": "apps.inventory.tasks.forget_old_keys", "schedule": 86400.0},
     "ledger partitions": {"task": "apps.inventory.tasks.make_partitions", "schedule": 86400.0},
 }

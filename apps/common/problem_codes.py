@@ -139,6 +139,10 @@ CODES: dict[str, Entry] = {
     "transfer_exceeds_sent": Entry(
         _("More than is on its way"), _("Nothing was changed. Receive at most what was sent; count what is over.")
     ),
+    "transfer_exists": Entry(
+        _("Something else was sent under this code before"),
+        _("Nothing was moved. Send it under a code of its own, or leave the code out and one is made."),
+    ),
     "unknown_batch": Entry(_("There is no such batch"), _("Check the batch number of this product and place.")),
     # subscribers
     "unknown_subscriber": Entry(_("There is no such subscriber"), _("Check the id; GET /v1/subscribers lists yours.")),

@@ -215,6 +215,23 @@ RULES = {
         UNION ALL
         SELECT 'batch', id, tenant_id, product_id, location_id, expiry_date FROM inventory_batches
          WHERE status = 'ACTIVE' AND expiry_date < now() - interval '10 minutes'""",
+    "a checkpoint is the sum of what had occurred by its day": """
+        SELECT tenant_id, product_id, location_id, day, c.on_hand, c.reserved, c.blocked,
+               m.on_hand AS movements_on_hand, m.reserved AS movements_reserved, m.blocked AS movements_blocked
+          FROM inventory_checkpoints c FULL JOIN (
+            SELECT tenant_id, product_id, location_id, day, sum(on_hand) OVER by_then AS on_hand,
+                   sum(reserved) OVER by_then AS reserved, sum(blocked) OVER by_then AS blocked
+              FROM (
+                SELECT m.tenant_id, m.product_id, m.location_id, (m.occurred_at AT TIME ZONE 'UTC')::date AS day,
+                       sum(m.on_hand_delta) AS on_hand, sum(m.reserved_delta) AS reserved,
+                       sum(m.blocked_delta) AS blocked
+                  FROM inventory_ledger m JOIN inventory_checkpoint_heads h
+                    ON (h.tenant_id, h.product_id, h.location_id) = (m.tenant_id, m.product_id, m.location_id)
+                   AND m.version <= h.version
+                 GROUP BY 1, 2, 3, 4) AS days
+            WINDOW by_then AS (PARTITION BY tenant_id, product_id, location_id ORDER BY day)
+          ) AS m USING (tenant_id, product_id, location_id, day)
+         WHERE (c.on_hand, c.reserved, c.blocked) IS DISTINCT FROM (m.on_hand, m.reserved, m.blocked)""",
 }
 
 

@@ -3,7 +3,7 @@
 from celery import shared_task
 from django.db import connection
 
-from apps.inventory import ledger
+from apps.inventory import history, keys, ledger
 
 PARTITION_MONTHS_AHEAD = 3
 
@@ -23,3 +23,15 @@ def expire_due() -> None:
     channels see from waiting for that.
     """
     ledger.expire_due()
+
+
+@shared_task
+def follow_history() -> None:
+    """Bring the checkpoints up to date, so that past balances are quick to add up."""
+    history.follow()
+
+
+@shared_task
+def forget_old_keys() -> None:
+    """Forget idempotency keys that are past their days."""
+    keys.forget_old()

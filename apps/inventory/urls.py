@@ -1,6 +1,7 @@
 from django.urls import path
 
-from apps.inventory.api import by_id, by_sku
+from apps.inventory.api import batches, by_id, by_sku, history, oversells, reservations, transfers
+from apps.tenants.endpoint import by_method
 
 urlpatterns = [
     path("stores/<str:store_id>/stock/<str:sku>", by_sku.get_stock, name="stock"),
@@ -16,4 +17,18 @@ urlpatterns = [
     path("release", by_id.release),
     path("adjust", by_id.adjust),
     path("available", by_id.available),
+    path("stores/<str:store_id>/stock/<str:sku>/movements", history.list_balance_movements),
+    path("stores/<str:store_id>/stock/<str:sku>/at", history.get_stock_at),
+    path("stock/movements", history.list_movements),
+    path("reservations", by_method(reservations.list_reservations, reservations.reserve_basket)),
+    path("reservations/<uuid:reservation_id>", reservations.get_reservation),
+    path("batches", batches.list_batches),
+    path("batches/<uuid:batch_id>/block", batches.block_batch),
+    path("batches/<uuid:batch_id>/unblock", batches.unblock_batch),
+    path("batches/<uuid:batch_id>/holders", batches.list_batch_holders),
+    path("transfers", by_method(transfers.list_transfers, transfers.send_transfer)),
+    path("transfers/in-transit", transfers.list_in_transit),
+    path("transfers/<str:code>/receive", transfers.receive_transfer),
+    path("transfers/<str:code>/close", transfers.close_transfer),
+    path("oversells", oversells.list_oversells),
 ]

@@ -4,6 +4,7 @@ Reservations and their ends that arrive together are combined (combine.py); noth
 and the ledger.
 """
 
+from collections.abc import Sequence
 from typing import Annotated
 from uuid import UUID
 
@@ -119,19 +120,26 @@ def reserve_now(
     request: HttpRequest, caller: Caller, line: Line, key: str | None, ttl: int, requester: str
 ) -> Reserved:
     """Reserve one line. Raises Problem."""
-    verdict = _reservations.submit(
+    verdict = reserve_together(request, caller, (line,), key, ttl, requester)
+    if isinstance(verdict, LedgerError):
+        raise refused(verdict)
+    return verdict[0]
+
+
+def reserve_together(
+    request: HttpRequest, caller: Caller, lines: Sequence[Line], key: str | None, ttl: int, requester: str
+) -> list[Reserved] | LedgerError:
+    """Reserve lines, all or nothing, and return the verdict."""
+    return _reservations.submit(
         ReserveRequest(
             tenant_id=caller.tenant_id,
-            lines=(line,),
+            lines=lines,
             cause=cause_of(request, caller),
             key=key,
             ttl_seconds=ttl,
             requester_id=requester,
         )
     )
-    if isinstance(verdict, LedgerError):
-        raise refused(verdict)
-    return verdict[0]
 
 
 def end_now(
