@@ -13,7 +13,7 @@ from apps.connectors.connecting import connect
 from apps.connectors.importing import import_listings
 from apps.connectors.models import Connector
 from apps.inventory import ledger
-from apps.inventory.models import Location, Product
+from apps.inventory.models import Balance, Location, Product
 from apps.sandbox.client import Control
 from apps.tenants.models import Membership, Tenant
 
@@ -127,14 +127,18 @@ def _item(
 
 
 def _receive_stock(tenant: Tenant) -> None:
-    """Receive the opening stock, once: the keys of the first time stop any second."""
+    """Receive the opening stock, once: where a product has a balance it has arrived (keys are forgotten in time)."""
     places = {
         code: Location.objects.get_or_create(tenant=tenant, code=code, defaults={"name": name})[0]
         for code, name in ((STORE, "Loja da Vila Madalena"), (DEPOT, "Centro de distribuição"))
     }
     products = dict(Product.objects.filter(tenant=tenant).values_list("sku", "pk"))
+    known = Balance.objects.filter(tenant=tenant, counted_at__isnull=False)
+    arrived = set(known.values_list("product_id", "location_id"))
     cause = ledger.Cause(actor="command:load_demo", reason="estoque inicial", source="demo")
     for sku, _title, _price, store, depot, variations in CATALOGUE:
         for name in [f"{sku}-{suffix}" for suffix, _colour in variations] or [sku]:
             for code, units in ((STORE, store), (DEPOT, depot)):
+                if (products[name], places[code].pk) in arrived:
+                    continue
                 ledger.receive(tenant, products[name], places[code].pk, units, key=f"demo:{name}:{code}", cause=cause)

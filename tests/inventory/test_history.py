@@ -95,9 +95,10 @@ def test_a_follower_that_dies_leaves_nothing_half_done(committed_shop: Shop, mon
         keep(balances)
         raise RuntimeError("killed")
 
-    with monkeypatch.context() as patched, pytest.raises(RuntimeError):
+    with monkeypatch.context() as patched:
         patched.setattr(history, "_keep", die_afterwards)
-        history.follow()
+        with pytest.raises(RuntimeError):
+            history.follow()
     assert not Checkpoint.objects.exists()
     assert not CheckpointHead.objects.exists()
     assert history.follow() == 1
@@ -159,8 +160,8 @@ def test_every_moment_is_the_plain_sum_of_what_occurred_by_then(moves: list[tupl
 @pytest.mark.parametrize(
     "corruption",
     [
-        "UPDATE inventory_checkpoints SET on_hand = on_hand + 1 WHERE day = (SELECT max(day) FROM inventory_checkpoints)",
-        "DELETE FROM inventory_checkpoints WHERE day = (SELECT max(day) FROM inventory_checkpoints)",
+        "UPDATE inventory_checkpoints SET on_hand = on_hand + 1 WHERE on_hand = 7",
+        "DELETE FROM inventory_checkpoints WHERE on_hand = 7",
         "UPDATE inventory_checkpoint_heads SET version = 1",
     ],
 )
@@ -173,10 +174,7 @@ def test_prove_finds_a_wrong_checkpoint(corruption: str) -> None:
     with connection.cursor() as cursor:
         cursor.execute(corruption)
     [finding] = prove()
-    assert (finding.rule, finding.count) == (
-        "a checkpoint is the sum of what had occurred by its day, up to the balance's head",
-        1,
-    )
+    assert (finding.rule, finding.count) == ("a checkpoint is the sum of what had occurred by its day", 1)
     assert finding.examples[0]["product_id"] == shop.shirt.pk
 
 
@@ -186,11 +184,12 @@ def test_a_long_history_is_added_up_from_its_checkpoint(committed_shop: Shop) ->
     shop.move(Kind.RECEIPT, 1, at=ago(400))
     with connection.cursor() as cursor:
         cursor.execute(
-            """INSERT INTO inventory_ledger (tenant_id, product_id, location_id, kind, transaction_type, on_hand_delta,
-                      reserved_delta, on_hand_after, reserved_after, version, reason, reference_type, reference_id, actor,
-                      source, source_key, trace_id, occurred_at, recorded_at)
-               SELECT tenant_id, product_id, location_id, 'RECEIPT', 'IN', 1, 0, 1 + n, 0, 1 + n, '', '', '', 'test', '', '',
-                      trace_id, m.recorded_at - interval '365 days' + n * interval '15 minutes',
+            """INSERT INTO inventory_ledger (
+                      tenant_id, product_id, location_id, kind, transaction_type, on_hand_delta, reserved_delta,
+                      on_hand_after, reserved_after, version, reason, reference_type, reference_id, actor, source,
+                      source_key, trace_id, occurred_at, recorded_at)
+               SELECT tenant_id, product_id, location_id, 'RECEIPT', 'IN', 1, 0, 1 + n, 0, 1 + n, '', '', '', 'test',
+                      '', '', trace_id, m.recorded_at - interval '365 days' + n * interval '15 minutes',
                       m.recorded_at + n * interval '1 microsecond'
                  FROM inventory_ledger AS m, generate_series(1, 35000) AS n WHERE m.version = 1"""
         )

@@ -1,14 +1,15 @@
 """The lists of the API: pages that shift for nobody, filters, and who may read them."""
 
-from typing import Any
+from typing import Any, get_args
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from django.db import connection
 from django.utils import timezone
 
-from apps.common import pages
+from apps.common import sql_pages
 from apps.inventory import ledger
+from apps.inventory.api import history
 from apps.inventory.ledger import Line
 from apps.inventory.models import Movement, Reservation
 
@@ -104,7 +105,7 @@ def test_a_page_beyond_the_end_leads_back(shop: Shop, reader: Caller) -> None:
     made = reserve(shop, 2)
     _, page = reader.get("/v1/reservations?limit=1")
     _, last = reader.get(page["next"])
-    beyond = pages._encode(("after", (made[0],)))
+    beyond = sql_pages._encode(("after", (made[0],)))
     _, empty = reader.get(f"/v1/reservations?cursor={beyond}")
     assert (empty["items"], empty["next"]) == ([], None)
     assert [row["reservationId"] for row in reader.get(empty["prev"])[1]["items"]] == made[::-1]
@@ -114,7 +115,7 @@ def test_a_page_beyond_the_end_leads_back(shop: Shop, reader: Caller) -> None:
 def test_a_search_that_finds_little_says_where_to_go_on(
     shop: Shop, reader: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pages, "EXAMINED_MAX", 3)
+    monkeypatch.setattr(sql_pages, "EXAMINED_MAX", 3)
     shop.receive(shop.shirt, shop.store, 100)
     shop.receive(shop.mug, shop.store, 5)
     mug = shop.reserve(Line(shop.mug.pk, 1, shop.store.pk))[0].reservation_id
@@ -124,7 +125,7 @@ def test_a_search_that_finds_little_says_where_to_go_on(
     assert first["next"] is not None
     rows = walk(reader, "/v1/reservations?sku=MUG")
     assert [row["reservationId"] for row in rows] == [mug]
-    _, home = reader.get(f"/v1/reservations?sku=MUG&cursor={pages._encode(('before', (mug,)))}")
+    _, home = reader.get(f"/v1/reservations?sku=MUG&cursor={sql_pages._encode(('before', (mug,)))}")
     assert (home["items"], home["prev"] is None) == ([], False)
 
 
@@ -344,6 +345,10 @@ def test_movements_explain_a_number(shop: Shop, reader: Caller) -> None:
     sales = walk(reader, "/v1/stores/S1/stock/SHIRT/movements?kind=SALE")
     assert [row["kind"] for row in sales] == ["SALE"]
     assert reader.get("/v1/stores/S1/stock/SHIRT/movements?kind=GIFT")[0] == 422
+
+
+def test_every_kind_of_movement_can_be_asked_for() -> None:
+    assert set(get_args(history.Kind)) == set(Movement.Kind.values)
 
 
 @pytest.mark.django_db(transaction=True)

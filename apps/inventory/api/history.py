@@ -1,7 +1,7 @@
 """What happened to stock, and what it was: movements of one balance, movements of all, a balance at any moment."""
 
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Literal
 from uuid import UUID
 
 import msgspec
@@ -15,7 +15,6 @@ from apps.common.problems import validation_failed
 from apps.inventory import history
 from apps.inventory.api.calls import EXAMPLE_ID, problems, stock_of
 from apps.inventory.api.lists import NAMES, PlaceQuery, RowId, Where
-from apps.inventory.models import Movement as MovementRow
 from apps.tenants.endpoint import endpoint
 from apps.tenants.identity import Caller
 
@@ -28,7 +27,12 @@ page.source_key, page.trace_id, page.occurred_at, page.recorded_at
 SETTLED = "transaction_id < pg_snapshot_xmin(pg_current_snapshot())::text::bigint"
 """Below this line nothing can be added any more, so a list in commit order misses nothing (feed.py)."""
 
-Kind = MovementRow.Kind
+# fmt: off
+Kind = Literal[
+    "RECEIPT", "SALE", "RETURN", "LOSS", "ADJUSTMENT", "COUNT", "COUNT_ABSORB", "TRANSFER_OUT", "TRANSFER_IN",
+    "RESERVE", "CONFIRM", "RELEASE", "EXPIRE", "BLOCK", "UNBLOCK",
+]
+# fmt: on
 Reference = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
 
 
@@ -102,7 +106,7 @@ class StockAtAnswer(msgspec.Struct, rename="camel"):
 
 TIME = datetime(2026, 11, 22, 14, 32, 10, tzinfo=UTC)
 EXAMPLE = Movement(
-    *(4127, "SKU-001", "S1", Kind.SALE, -2, 0, 0, 38, 5, 0, 17, None, None, None, "12.5000", "sale"),
+    *(4127, "SKU-001", "S1", "SALE", -2, 0, 0, 38, 5, 0, 17, None, None, None, "12.5000", "sale"),
     *("receipt", "S1-3-20981", "1", "key:saldo_ab12cd34", "pos", "S1-3-20981-1", UUID(EXAMPLE_ID), TIME, TIME),
 )
 
