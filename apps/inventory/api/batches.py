@@ -10,9 +10,9 @@ from django.http import HttpRequest
 from django.utils.translation import gettext as _
 
 from apps.common import sql_pages
-from apps.common.sql_pages import Page
 from apps.common.pages import PageQuery
 from apps.common.problems import Problem
+from apps.common.sql_pages import Page
 from apps.inventory import ledger
 from apps.inventory.api.calls import EXAMPLE_ID, cause_of, problems, refused
 from apps.inventory.api.lists import NAMES, PlaceQuery, Where

@@ -9,9 +9,9 @@ from django.http import HttpRequest
 from django.utils.translation import gettext as _
 
 from apps.common import sql_pages
-from apps.common.sql_pages import Page
 from apps.common.pages import PageQuery
 from apps.common.problems import validation_failed
+from apps.common.sql_pages import Page
 from apps.inventory import history
 from apps.inventory.api.calls import EXAMPLE_ID, problems, stock_of
 from apps.inventory.api.lists import NAMES, PlaceQuery, RowId, Where

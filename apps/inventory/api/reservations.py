@@ -13,8 +13,8 @@ from django.http import HttpRequest
 from django.utils.translation import gettext as _
 
 from apps.common import sql_pages
-from apps.common.sql_pages import Page
 from apps.common.problems import Problem
+from apps.common.sql_pages import Page
 from apps.inventory.api.calls import (
     EXAMPLE_ID,
     KEY_PROBLEMS,

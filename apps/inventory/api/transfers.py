@@ -16,8 +16,8 @@ from django.http import HttpRequest
 from django.utils.translation import gettext as _
 
 from apps.common import sql_pages
-from apps.common.sql_pages import Page
 from apps.common.problems import Problem, validation_failed
+from apps.common.sql_pages import Page
 from apps.inventory import ledger
 from apps.inventory.api.calls import (
     KEY_PROBLEMS,
