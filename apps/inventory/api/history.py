@@ -66,7 +66,7 @@ class Movement(msgspec.Struct, rename="camel"):
     recorded_at: datetime
 
 
-class BalanceMovementsQuery(PageQuery, kw_only=True):
+class BalanceMovementsQuery(PageQuery, rename="camel", kw_only=True):
     """Which movements of a SKU at a store."""
 
     kind: Annotated[Kind, msgspec.Meta(description="Only of this kind.")] | None = None

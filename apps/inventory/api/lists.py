@@ -25,7 +25,7 @@ JOIN inventory_locations AS l ON l.id = page.location_id
 """
 
 
-class PlaceQuery(PageQuery, kw_only=True):
+class PlaceQuery(PageQuery, rename="camel", kw_only=True):
     """A list that can be narrowed to a SKU, a store, or both."""
 
     sku: Annotated[Name, msgspec.Meta(description="Only of this SKU.")] | None = None
