@@ -509,12 +509,16 @@ def _execute(function: str, requests: list[dict[str, Any]], wait_ms: int | None)
 
 
 def _again_after_deadlock(work: Callable[[], T]) -> T:
-    """Do a whole transaction, again when it was the victim of a deadlock. In a caller's transaction that is theirs."""
+    """Do a whole transaction, again when it was the victim of a deadlock. In a caller's transaction that is theirs.
+
+    A verb inside of it has called its deadlock StockBusy already.
+    """
     for tried in range(DEADLOCK_TRIES_MAX):
         try:
             return work()
-        except OperationalError as error:
-            if connection.in_atomic_block or _state(error) != DEADLOCK or tried == DEADLOCK_TRIES_MAX - 1:
+        except (OperationalError, StockBusy) as error:
+            is_deadlock = isinstance(error, StockBusy) or _state(error) == DEADLOCK
+            if connection.in_atomic_block or not is_deadlock or tried == DEADLOCK_TRIES_MAX - 1:
                 raise
             time.sleep(0.01 * 2**tried)
     raise AssertionError("unreachable")

@@ -9,12 +9,13 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models import Count, F, Q, Sum
 from django.utils import timezone
 
@@ -250,3 +251,29 @@ def test_balances_that_are_made_while_others_are_locked_do_not_deadlock(committe
 
         crowd.all_at_once(take)
     assert deadlocks() == before
+
+
+@pytest.mark.parametrize("place", ["placed", "anywhere"])
+def test_the_victim_of_a_deadlock_is_tried_again(committed_shop: Shop, place: str) -> None:
+    """Somebody who does not keep the order of locks: the second balance first, the first one after."""
+    shop = committed_shop
+    for location in (shop.store, shop.depot):
+        shop.receive(shop.shirt, location, 5)
+    first, second = Balance.objects.order_by("location").values_list("pk", flat=True)
+    lines = [Line(shop.shirt.pk, 5, at.pk) for at in (shop.store, shop.depot)]
+
+    def reserve() -> list[ledger.Reserved]:
+        try:
+            return shop.reserve(*(lines if place == "placed" else [Line(shop.shirt.pk, 10)]))
+        finally:
+            connection.close()
+
+    before = deadlocks()
+    with ThreadPoolExecutor(1) as executor:
+        with transaction.atomic():
+            Balance.objects.select_for_update(no_key=True).get(pk=second)
+            reserving = executor.submit(reserve)
+            time.sleep(0.3)
+            Balance.objects.select_for_update(no_key=True).get(pk=first)  # the other one gives up after a second
+        assert sum(row.quantity for row in reserving.result(20)) == 10
+    assert deadlocks() == before + 1
