@@ -42,6 +42,8 @@ def serve(request: HttpRequest) -> HttpResponse:
         reset_contextvars(**bound)
     response.headers["X-Trace-Id"] = trace_id
     response.headers["Cache-Control"] = "no-store"  # stock is one tenant's, and old a moment later
+    if not response.streaming:  # without it the web server sends chunks
+        response.headers["Content-Length"] = str(len(response.content))
     return response
 
 
