@@ -75,7 +75,7 @@ def _questions(key: str, skus: int) -> dict[str, Template]:
 
 def _row(kind: str, rounds: list[tuple[Tally, Tally]]) -> list[object]:
     def median(name: str) -> float:
-        return statistics.median(getattr(asked, name) for asked, _moved in rounds)
+        return float(statistics.median(getattr(asked, name) for asked, _moved in rounds))
 
     moved = statistics.median(moved.rate for _asked, moved in rounds)
     return [

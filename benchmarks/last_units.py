@@ -74,11 +74,11 @@ def main() -> int:
 
 def play(port: int, key: str, *, rounds: int, buyers: int) -> list[Round]:
     """Play the rounds, on the SKUs 1 to `rounds`, over the same connections."""
-    selector, lanes = open_lanes(port, buyers)
     played = []
-    for number in range(1, rounds + 1):
-        played.append(_play_one(selector, lanes, key, SKU.format(sku=f"{number:05d}")))
-        print(f"round {number}: {played[-1].accepted} accepted, {played[-1].refused} refused", flush=True)
+    with open_lanes(port, buyers) as (selector, lanes):
+        for number in range(1, rounds + 1):
+            played.append(_play_one(selector, lanes, key, SKU.format(sku=f"{number:05d}")))
+            print(f"round {number}: {played[-1].accepted} accepted, {played[-1].refused} refused", flush=True)
     return played
 
 

@@ -19,9 +19,10 @@ import subprocess
 import tempfile
 import time
 import uuid
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -143,13 +144,18 @@ class Lane:
         return int(head[9:12]), body
 
 
-def open_lanes(port: int, count: int) -> tuple[selectors.BaseSelector, list[Lane]]:
-    """Return so many connections and a selector that says which of them has something to read."""
-    selector = selectors.DefaultSelector()
-    lanes = [Lane(port) for _ in range(count)]
-    for lane in lanes:
-        selector.register(lane.wire, selectors.EVENT_READ, lane)
-    return selector, lanes
+@contextmanager
+def open_lanes(port: int, count: int) -> Iterator[tuple[selectors.BaseSelector, list[Lane]]]:
+    """Open so many connections, with a selector that says which of them has something to read."""
+    with selectors.DefaultSelector() as selector:
+        lanes = [Lane(port) for _ in range(count)]
+        for lane in lanes:
+            selector.register(lane.wire, selectors.EVENT_READ, lane)
+        try:
+            yield selector, list(lanes)
+        finally:
+            for lane in lanes:
+                lane.wire.close()
 
 
 # --- closed loop --------------------------------------------------------------------------------------------------
@@ -180,22 +186,22 @@ def _closed_by_wrk(wrk: str, port: int, template: Template, connections: int, se
 
 def _closed_here(port: int, template: Template, connections: int, seconds: float, run: str) -> tuple[list[float], int]:
     """Return the latencies, in seconds, and how many failed."""
-    selector, lanes = open_lanes(port, connections)
     requests = template.requests(run)
     latencies: list[float] = []
     failed = 0
     ends_at = time.monotonic() + seconds
-    for lane in lanes:
-        lane.send(next(requests), time.monotonic())
-    while (now := time.monotonic()) < ends_at:
-        for key, _events in selector.select(ends_at - now):
-            lane = key.data
-            if (answer := lane.receive()) is None:
-                continue
-            now = time.monotonic()
-            latencies.append(now - lane.since)
-            failed += not 200 <= answer[0] < 300
-            lane.send(next(requests), now)
+    with open_lanes(port, connections) as (selector, lanes):
+        for lane in lanes:
+            lane.send(next(requests), time.monotonic())
+        while (now := time.monotonic()) < ends_at:
+            for key, _events in selector.select(ends_at - now):
+                lane = key.data
+                if (answer := lane.receive()) is None:
+                    continue
+                now = time.monotonic()
+                latencies.append(now - lane.since)
+                failed += not 200 <= answer[0] < 300
+                lane.send(next(requests), now)
     return latencies, failed
 
 
@@ -204,30 +210,25 @@ def _closed_here(port: int, template: Template, connections: int, seconds: float
 
 def offered(port: int, template: Template, *, rate: float, seconds: float, connections: int = 32) -> Tally:
     """Offer `rate` requests a second for so long, over at most `connections` at once; the rest waits its turn."""
-    selector, free = open_lanes(port, connections)
     requests = template.requests(uuid.uuid4().hex[:15])
     latencies: list[float] = []
-    statuses: Counter[int] = Counter()
+    failed = 0
     due: deque[float] = deque()
+    offers, made = int(rate * seconds), 0
     began = time.monotonic()
-    offers = int(rate * seconds)
-    made = 0
-    while len(latencies) < offers:
-        now = time.monotonic()
-        while made < offers and began + made / rate <= now:
-            due.append(began + made / rate)
-            made += 1
-        while due and free:
-            free.pop().send(next(requests), due.popleft())
-        if now > began + seconds + ANSWER_SECONDS:
-            break
-        pause = began + made / rate - now if made < offers else 1.0
-        for key, _events in selector.select(max(0.0, min(pause, 1.0))):
-            lane = key.data
-            if (answer := lane.receive()) is None:
-                continue
-            latencies.append(time.monotonic() - lane.since)
-            statuses[answer[0]] += 1
-            free.append(lane)
-    failed = offers - len(latencies) + sum(n for status, n in statuses.items() if not 200 <= status < 300)
-    return Tally.of(latencies, max(seconds, time.monotonic() - began), failed)
+    with open_lanes(port, connections) as (selector, free):
+        while len(latencies) < offers and (now := time.monotonic()) < began + seconds + ANSWER_SECONDS:
+            while made < offers and began + made / rate <= now:
+                due.append(began + made / rate)
+                made += 1
+            while due and free:
+                free.pop().send(next(requests), due.popleft())
+            pause = began + made / rate - now if made < offers else 1.0
+            for key, _events in selector.select(max(0.0, pause)):
+                lane = key.data
+                if (answer := lane.receive()) is None:
+                    continue
+                latencies.append(time.monotonic() - lane.since)
+                failed += not 200 <= answer[0] < 300
+                free.append(lane)
+    return Tally.of(latencies, max(seconds, time.monotonic() - began), failed + offers - len(latencies))

@@ -4,6 +4,7 @@ from typing import Any
 
 from apps.inventory import ledger
 from apps.inventory.models import Location, Movement, Product
+from apps.inventory.refusals import LedgerError
 from apps.tenants.models import ApiKey, Tenant
 from apps.tenants.scopes import SCOPES
 from benchmarks.service import SKU, STORE, TENANT
@@ -32,7 +33,7 @@ def shop(*, skus: int, units: int) -> dict[str, Any]:
             )
             for product in products[first : first + BATCH]
         ]
-        refused = [verdict for verdict in ledger.post(tenant, moves) if isinstance(verdict, ledger.LedgerError)]
+        refused = [verdict for verdict in ledger.post(tenant, moves) if isinstance(verdict, LedgerError)]
         if refused:
             raise refused[0]
     _row, text = ApiKey.issue(tenant, name="bench", scopes=list(SCOPES))

@@ -11,7 +11,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -107,14 +107,14 @@ def running_service() -> Iterator[Service]:
 
 def _await_ready(port: int) -> None:
     deadline = time.monotonic() + READY_SECONDS
-    while True:
-        try:
-            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-            connection.request("GET", "/readyz")
-            if connection.getresponse().status == 200:
-                return
-        except OSError:
-            pass
+    while not _is_ready(port):
         if time.monotonic() > deadline:
-            raise TimeoutError("the web server was not ready in time")
+            raise TimeoutError(f"the web server was not ready after {READY_SECONDS:.0f} s")
         time.sleep(0.1)
+
+
+def _is_ready(port: int) -> bool:
+    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=5)) as connection, suppress(OSError):
+        connection.request("GET", "/readyz")
+        return connection.getresponse().status == 200
+    return False
