@@ -1,9 +1,13 @@
 """The demo shop: a tenant, a person, and an account at the sandbox that sells what the hub keeps.
 
 Loaded once; loading again mends what is missing (a sandbox that lost its data, a new port) and doubles nothing.
+The README's curl lines speak of SKU-001 at the store S1 and need an API key: both are made here, too.
 """
 
+import hmac
+import os
 from dataclasses import dataclass
+from pathlib import Path
 
 from django.contrib.auth.models import User
 from django.db import transaction
@@ -15,7 +19,8 @@ from apps.connectors.models import Connector
 from apps.inventory import ledger
 from apps.inventory.models import Balance, Location, Product
 from apps.sandbox.client import Control
-from apps.tenants.models import Membership, Tenant
+from apps.tenants.models import ApiKey, Membership, Tenant, hash_key
+from apps.tenants.scopes import SCOPES
 
 SLUG = "demo"
 LOGIN = "demo"
@@ -23,6 +28,8 @@ PASSWORD = "saldo-demo"  # noqa: S105  printed on the screen at every start; the
 CLIENT_ID = "7112265490831047"
 SELLER = "1480021375"
 STORE, DEPOT = "LOJA1", "CD1"
+EXAMPLE_SKU, EXAMPLE_STORE, EXAMPLE_UNITS = "SKU-001", "S1", 10
+KEY_NAME = "demo"
 
 #: (SKU, title, price, units at the shop, units at the depot, variations as (SKU suffix, colour))
 CATALOGUE: list[tuple[str, str, float, int, int, list[tuple[str, str]]]] = [
@@ -54,14 +61,20 @@ class Demo:
     products: int
 
 
-def load(sandbox_url: str) -> Demo:
-    """Make or mend the demo tenant and its account at the sandbox; return what there is now."""
+def load(sandbox_url: str, key_file: Path | None = None) -> Demo:
+    """Make or mend the demo tenant and its account at the sandbox; return what there is now.
+
+    key_file: where the tenant's API key is kept for the person at this machine; None for no key.
+    """
     market = Control(sandbox_url)
     tenant = _tenant()
     connector = _connector(tenant, market)
     market.application(client_id=CLIENT_ID, notification_url=connector.notification_url)
     import_listings(connector, create_products=True)
     _receive_stock(tenant)
+    _receive_example(tenant)
+    if key_file is not None:
+        _keep_key(tenant, key_file)
     return Demo(tenant, connector, Product.objects.filter(tenant=tenant).count())
 
 
@@ -142,3 +155,34 @@ def _receive_stock(tenant: Tenant) -> None:
                 if (products[name], places[code].pk) in arrived:
                     continue
                 ledger.receive(tenant, products[name], places[code].pk, units, key=f"demo:{name}:{code}", cause=cause)
+
+
+def _receive_example(tenant: Tenant) -> None:
+    """Receive what the README's curl lines ask for: version 1, once. No channel sells it."""
+    store, _ = Location.objects.get_or_create(tenant=tenant, code=EXAMPLE_STORE, defaults={"name": "Loja de exemplo"})
+    product, _ = Product.objects.get_or_create(
+        tenant=tenant, sku=EXAMPLE_SKU, defaults={"name": "Produto de exemplo da API"}
+    )
+    cause = ledger.Cause(actor="command:load_demo", reason="estoque inicial", source="demo")
+    key = f"demo:{EXAMPLE_SKU}:{EXAMPLE_STORE}"
+    ledger.receive(tenant, product.pk, store.pk, EXAMPLE_UNITS, key=key, cause=cause)
+
+
+def _keep_key(tenant: Tenant, file: Path) -> None:
+    """See to it that `file` holds a key that opens every door of the demo tenant.
+
+    The text is nowhere else, and only the owner may read it. When it is lost or opens nothing any more, another key is
+    made and the lost one revoked, so that no key lives on that nobody knows.
+    """
+    text = file.read_text().strip() if file.exists() else ""
+    keys = ApiKey.objects.filter(tenant=tenant, name=KEY_NAME, revoked_at=None)
+    if any(key.is_usable and hmac.compare_digest(key.key_hash, hash_key(text)) for key in keys):
+        return
+    for key in keys:
+        key.revoke()
+    _, text = ApiKey.issue(tenant, name=KEY_NAME, scopes=list(SCOPES))
+    unfinished = file.with_name(f"{file.name}.unfinished")
+    unfinished.unlink(missing_ok=True)
+    with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as private:
+        private.write(f"{text}\n")
+    unfinished.replace(file)

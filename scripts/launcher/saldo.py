@@ -34,7 +34,7 @@ class Saldo:
         variables: what its processes get in their environment besides the person's own.
         address: the page to open, with its last slash.
         sandbox_url: where the sandbox answers; empty without SALDO_DEMO.
-        greeting: what load_demo printed, the login above all.
+        greeting: what load_demo printed, the login above all, and the demo tenant's API key.
         supervisor: restarts what dies.
     """
 
@@ -126,9 +126,10 @@ class Saldo:
     def _load_demo(self) -> None:
         printed = self.folder.path / "demo-login"
         printed.unlink(missing_ok=True)
-        command = ["manage.py", "load_demo", "--sandbox", self.sandbox_url]
+        key_file = self.folder.path / "demo-key"
+        command = ["manage.py", "load_demo", "--sandbox", self.sandbox_url, "--key-file", str(key_file)]
         self._python("load_demo", command, output=printed).run(seconds=DEMO_SECONDS)
-        self.greeting = printed.read_text().strip()
+        self.greeting = f"{printed.read_text().strip()}\nfor the API: export SALDO_KEY={key_file.read_text().strip()}"
         printed.unlink()
 
     def _await(self, is_ready: Callable[[], bool], name: str) -> None:

@@ -136,8 +136,16 @@ def test_a_second_one_on_the_same_data_is_refused_and_told_the_address_of_the_fi
     assert status(f"{running.address()}readyz") == 200
 
 
+def test_the_key_it_prints_opens_the_api(running: Up) -> None:
+    key = running.wait_for(r"export SALDO_KEY=(saldo_\S+)")
+    stock = f"{running.address()}v1/stores/S1/stock/SKU-001"
+    found = requests.get(stock, headers={"Authorization": f"Bearer {key}"}, timeout=10).json()
+    assert (found["onHand"], found["available"], found["version"]) == (10, 10, 1)
+    assert status(stock) == 401
+
+
 def test_its_secrets_and_environment_are_closed_to_others(running: Up) -> None:
-    for name in ("secrets", "env"):
+    for name in ("secrets", "env", "demo-key"):
         assert (running.data / name).stat().st_mode & 0o777 == 0o600
 
 
@@ -172,14 +180,14 @@ def test_kill_9_leaves_nothing_the_next_start_finds_the_data_and_ctrl_c_stops_it
     assert len(killed.processes()) > 6
     killed.end(signal.SIGKILL, 5)
     wait_until(lambda: not killed.processes(), 10, f"left: {killed.processes()}")
-    secrets = (data / "secrets").read_text()
+    kept = [(data / name).read_text() for name in ("secrets", "demo-key")]
     again = start_up(data)
     again.address()
     began = time.monotonic()
     assert again.end(signal.SIGINT, 20) == 0
     assert time.monotonic() - began < 10, "5 s on a machine with nothing else to do"
     assert again.processes() == {}
-    assert (data / "secrets").read_text() == secrets
+    assert [(data / name).read_text() for name in ("secrets", "demo-key")] == kept
     assert not (data / "env").exists()
     assert not socket_folder_for(data / "pg").exists()
 

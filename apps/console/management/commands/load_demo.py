@@ -1,3 +1,4 @@
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
@@ -12,11 +13,12 @@ class Command(SaldoCommand):
 
     def add_own_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--sandbox", required=True, help="address of the running sandbox")
+        parser.add_argument("--key-file", type=Path, help="make an API key with every scope and keep it in this file")
 
     def run(self, **options: Any) -> dict[str, Any]:
         if not settings.SALDO_DEMO:
             raise CommandError("SALDO_DEMO is off, so no demo is loaded. scripts/up turns it on.")
-        loaded = demo.load(options["sandbox"])
+        loaded = demo.load(options["sandbox"], options["key_file"])
         return {
             "tenant": loaded.tenant.name,
             "connector": loaded.connector.pk,
