@@ -28,7 +28,7 @@ SELECT inventory_reserve(('[{"lines": [{"quantity": 1, "sku": "SKU-' || lpad(:n:
     || '"fingerprint": "4f53cda18c2baa0c0354bb5f9a3ecbe5ed12ab4d8e11ba873c2f11161202b945", '
     || '"actor": "key of pgbench 1a", "reason": "", "reference_type": "", "reference_id": "", "reference_line": "", '
     || '"source": "api", "source_key": "", "trace_id": "' || gen_random_uuid() || '", "occurred_at": null, '
-    || '"tenant_id": ' || :tenant::text || ', "key": "' || gen_random_uuid() || '"}]')::jsonb);
+    || '"tenant_id": ' || :tenant::text || ', "key": "' || gen_random_uuid() || '"}]')::jsonb, 2000);
 """
 """What the API sends for one reservation, word for word but for the random parts."""
 

@@ -105,7 +105,7 @@ def database(name: str, *, cure: str) -> dict[str, object]:
     value = text(name, cure=cure)
     if not value.startswith(("postgres://", "postgresql://")):
         refuse(name, "does not start with postgres://", "Saldo runs on PostgreSQL only: name such a database.")
-    return dict(environ.Env.db_url_config(value))
+    return {**environ.Env.db_url_config(value), "ENGINE": "apps.common.postgres"}
 
 
 def fernet_keys(name: str, *, cure: str) -> list[str]:

@@ -14,7 +14,7 @@ from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.http.request import UnreadablePostError
 from django.template.response import SimpleTemplateResponse
-from django.urls import resolve
+from django.urls import ResolverMatch, URLResolver, get_resolver
 from django.utils import translation
 from django.utils.translation import gettext as _
 from django.utils.translation import trans_real
@@ -57,7 +57,7 @@ def _call_view(request: HttpRequest) -> HttpResponse:
     if "HTTP_TRANSFER_ENCODING" in request.META:
         _take_chunks(request)
     try:
-        view, args, kwargs = resolve(request.path_info)
+        view, args, kwargs = _view_at(request.path_info, get_resolver())
     except Http404:
         raise Problem(404, "not_found", _("The API has no such address. /v1/docs lists them all.")) from None
     response: HttpResponse = view(request, *args, **kwargs)
@@ -66,6 +66,12 @@ def _call_view(request: HttpRequest) -> HttpResponse:
     if isinstance(response, SimpleTemplateResponse) and not response.is_rendered:
         response.render()  # DRF's answers render late; here, so that what breaks in it is a problem too
     return response
+
+
+@lru_cache(1000)
+def _view_at(path: str, resolver: URLResolver) -> ResolverMatch:
+    """Return the view of an address. Remembered: most requests go to a few, and finding one costs as much as a read."""
+    return resolver.resolve(path)
 
 
 def _refuse_unreadable(request: HttpRequest) -> None:

@@ -347,5 +347,5 @@ def test_a_connection_that_died_is_replaced_before_the_next_request(key: str) ->
         cursor.execute("SELECT pg_backend_pid()")
         pid = cursor.fetchone()[0]
     with contextlib.closing(connection.copy()) as other, other.cursor() as cursor:
-        cursor.execute("SELECT pg_terminate_backend(%s)", [pid])
+        cursor.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])  # waits until it has ended
     assert _raw(key, **who)[0] == 200

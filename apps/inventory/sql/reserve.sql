@@ -111,9 +111,11 @@ BEGIN
                reference_type, reference_id, ttl_seconds, expires_at, created_at, created_at
           FROM unnest(reservations);
         PERFORM inventory_apply(moves, balances);
-        INSERT INTO inventory_batch_holds (tenant_id, reservation_id, batch_id, quantity)
-        SELECT tenant_id, reservation_id, batch_id, sum(quantity) FROM unnest(holds)
-         GROUP BY tenant_id, reservation_id, batch_id;  -- a fact may take what is free in a batch, and then more of it
+        IF cardinality(holds) > 0 THEN
+            INSERT INTO inventory_batch_holds (tenant_id, reservation_id, batch_id, quantity)
+            SELECT tenant_id, reservation_id, batch_id, sum(quantity) FROM unnest(holds)
+             GROUP BY tenant_id, reservation_id, batch_id;  -- a fact may take what is free in a batch, then more of it
+        END IF;
         PERFORM inventory_keep_answers(requests, verdicts);
     END IF;
     RETURN to_jsonb(verdicts);
