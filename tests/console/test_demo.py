@@ -1,11 +1,11 @@
-"""The demo tenant's API key: kept for the person at this machine, and for nobody else."""
+"""The demo tenant: its API key, kept for the person at this machine and nobody else, and stock that arrives once."""
 
 from pathlib import Path
 
 import pytest
 
 from apps.console import demo
-from apps.inventory.models import Balance
+from apps.inventory.models import Balance, LedgerKey, Movement, Product
 from apps.tenants.models import ApiKey, Tenant, hash_key
 from apps.tenants.scopes import SCOPES
 from tests.factories import TenantFactory
@@ -64,3 +64,16 @@ def test_the_readmes_product_is_received_once(tenant: Tenant) -> None:
     demo._receive_example(tenant)
     balance = Balance.objects.get(product__sku="SKU-001", location__code="S1")
     assert (balance.on_hand, balance.version) == (10, 1)
+
+
+def test_the_opening_stock_arrives_once_although_keys_are_forgotten() -> None:
+    tenant = TenantFactory()
+    for sku, _title, _price, _store, _depot, variations in demo.CATALOGUE:
+        for name in [f"{sku}-{suffix}" for suffix, _colour in variations] or [sku]:
+            Product.objects.create(tenant=tenant, sku=name, name=name)
+    demo._receive_stock(tenant)
+    received = Movement.objects.count()
+    assert received == Balance.objects.count() > 10
+    LedgerKey.objects.all().delete()
+    demo._receive_stock(tenant)
+    assert Movement.objects.count() == received

@@ -2,13 +2,14 @@
 
 import json
 import random
+import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import connection
+from django.db import connection, transaction
 from django.utils import timezone
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -102,6 +103,62 @@ def test_a_follower_that_dies_leaves_nothing_half_done(committed_shop: Shop, mon
     assert not Checkpoint.objects.exists()
     assert not CheckpointHead.objects.exists()
     assert history.follow() == 1
+
+
+def test_an_older_transaction_that_moves_later_is_added_too(committed_shop: Shop) -> None:
+    """The feed is in the order of transaction ids, a balance in that of its versions; they may cross (ADR 9)."""
+    shop = committed_shop
+    has_begun, may_move = threading.Event(), threading.Event()
+
+    def begin_first_move_last() -> None:
+        with transaction.atomic():
+            shop.receive(shop.mug, shop.depot, 1, key="its transaction id is the smaller one")
+            has_begun.set()
+            assert may_move.wait(20)
+            shop.receive(shop.shirt, shop.store, 4, key="older")
+        connection.close()
+
+    thread = threading.Thread(target=begin_first_move_last)
+    thread.start()
+    assert has_begun.wait(20)
+    shop.receive(shop.shirt, shop.store, 2, key="younger")
+    assert history.follow() == 0  # the older one may still commit below it
+    may_move.set()
+    thread.join()
+    for _ in range(5):
+        history.follow(batches_max=1)
+    assert list(CheckpointHead.objects.order_by("version").values_list("version", flat=True)) == [1, 2]
+    assert set(Checkpoint.objects.values_list("on_hand", flat=True)) == {1, 6}
+    assert prove() == []
+
+
+def test_the_follower_runs_beside_the_writers(committed_shop: Shop) -> None:
+    shop = committed_shop
+    is_over = threading.Event()
+
+    def write() -> None:
+        for number in range(60):
+            shop.move(Kind.RECEIPT, 1, at=ago(number % 5))
+        connection.close()
+
+    def follow() -> None:
+        while not is_over.is_set():
+            history.follow()
+        connection.close()
+
+    writers = [threading.Thread(target=write) for _ in range(2)]
+    followers = [threading.Thread(target=follow) for _ in range(2)]
+    for thread in (*writers, *followers):
+        thread.start()
+    for thread in writers:
+        thread.join()
+    is_over.set()
+    for thread in followers:
+        thread.join()
+    history.follow()
+    assert CheckpointHead.objects.get().version == 120
+    assert Checkpoint.objects.order_by("-day")[0].on_hand == 120
+    assert prove() == []
 
 
 def test_the_edges_of_a_day_belong_to_one_day_each(committed_shop: Shop) -> None:
