@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from apps.inventory import ledger, refusals
+from apps.inventory import ledger, refusals, stock
 from apps.inventory.ledger import Line
 from apps.inventory.models import Balance, Batch, BatchHold, Movement, Product, Reservation
 
@@ -219,3 +219,14 @@ def test_a_sale_may_take_what_is_free_in_a_batch_and_then_more_of_it(dairy: Shop
     [held] = dairy.reserve(Line(dairy.shirt.pk, 20, dairy.store.pk), is_fact=True)
     assert batches(dairy) == {"": (3, 5), "A": (5, 5), "B": (10, 10)}
     assert BatchHold.objects.filter(reservation_id=held.reservation_id).count() == 3
+
+
+def test_who_reads_sees_what_a_due_hold_of_an_overdrawn_batch_gives_back(dairy: Shop) -> None:
+    """All of A is promised and then sold besides; A expires and the promise falls due before anybody sweeps."""
+    [held] = dairy.reserve(Line(dairy.shirt.pk, 5, dairy.store.pk), ttl_seconds=60)
+    dairy.move(Kind.SALE, 5, batch_number="A")
+    Batch.objects.filter(batch_number="A").update(expires_at=timezone.now() - timedelta(seconds=1))
+    Reservation.objects.filter(pk=held.reservation_id).update(expires_at=timezone.now())
+    [read] = stock.read(dairy.tenant.pk, [{"sku": "SHIRT", "store": "S1"}])
+    ledger.expire_due()
+    assert (read.on_hand, read.reserved, read.available) == dairy.numbers(dairy.shirt, dairy.store)

@@ -1,5 +1,6 @@
 """Every verb in any order against the plain model (model.py), number by number; and `prove` at the end of each run."""
 
+from copy import deepcopy
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any, ClassVar
@@ -17,8 +18,8 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from apps.inventory import ledger, refusals
-from apps.inventory.models import Balance, Batch, Movement, Oversell, Product, Reservation, Transfer
+from apps.inventory import ledger, refusals, stock
+from apps.inventory.models import Balance, Batch, Location, Movement, Oversell, Product, Reservation, Transfer
 from apps.inventory.prove import prove
 
 from .conftest import Shop
@@ -291,6 +292,19 @@ class LedgerMachine(RuleBasedStateMachine):
         self.model.expire_due()
         after = sum(shelf.version for shelf in self.model.shelves.values())
         assert ledger.expire_due(balances_max=1) == after - before
+
+    @rule()
+    def look(self) -> None:
+        """Whoever reads sees what would be there if all that is due had ended."""
+        swept = deepcopy(self.model)
+        swept.expire_due()
+        ids = dict(Product.objects.filter(pk__in=self.products).values_list("pk", "public_id"))
+        places = dict(Location.objects.filter(pk__in=self.locations).values_list("pk", "code"))
+        wanted = sorted(swept.shelves)
+        pairs = [{"product": str(ids[product]), "store": places[location]} for product, location in wanted]
+        found = [(row.on_hand, row.reserved, row.available) for row in stock.read(self.tenant.pk, pairs)]
+        shelves = [swept.shelves[place] for place in wanted]
+        assert found == [(shelf.on_hand, shelf.reserved, shelf.available) for shelf in shelves]
 
     # --- batches
 

@@ -13,7 +13,8 @@ BEGIN
     RETURN QUERY
     SELECT p.id, l.id, p.sku::text, l.code::text, p.public_id, l.public_id,
            coalesce(b.quantity_on_hand, 0), coalesce(b.quantity_reserved - due.held, 0),
-           coalesce(b.quantity_available + due.returning - retired.units, 0), coalesce(b.version, 0), b.last_updated
+           coalesce(b.quantity_on_hand - b.quantity_reserved + due.held - off_sale.units, 0), coalesce(b.version, 0),
+           b.last_updated
       FROM jsonb_array_elements(pairs) WITH ORDINALITY AS e (pair, n)
       LEFT JOIN LATERAL (
         SELECT x.* FROM inventory_products AS x WHERE x.id = coalesce(
@@ -29,19 +30,18 @@ BEGIN
         SELECT x.* FROM inventory_balances AS x
          WHERE x.tenant_id = tenant AND x.product_id = p.id AND x.location_id = l.id OFFSET 0) AS b ON true
       LEFT JOIN LATERAL (
-        SELECT coalesce(sum(r.quantity), 0)::integer AS held,
-               coalesce(sum(CASE WHEN b.has_batches THEN (
-                   SELECT coalesce(sum(h.quantity), 0) FROM inventory_batch_holds AS h
-                     JOIN inventory_batches AS i ON i.id = h.batch_id
-                    WHERE h.reservation_id = r.id AND i.status = 'ACTIVE'
-                      AND (i.expiry_date IS NULL OR i.expiry_date > moment))
-                   ELSE r.quantity END), 0)::integer AS returning
-          FROM inventory_reservations AS r
+        SELECT coalesce(sum(r.quantity), 0)::integer AS held FROM inventory_reservations AS r
          WHERE r.tenant_id = tenant AND r.product_id = p.id AND r.location_id = l.id
            AND r.status = 'PENDING' AND r.expires_at <= moment) AS due ON true
       LEFT JOIN LATERAL (
-        SELECT coalesce(sum(greatest(i.quantity - i.reserved, 0)), 0)::integer AS units FROM inventory_batches AS i
+        SELECT coalesce(sum(greatest(i.quantity - i.reserved + (
+                   SELECT coalesce(sum(h.quantity), 0)
+                     FROM inventory_reservations AS r
+                     JOIN inventory_batch_holds AS h ON h.reservation_id = r.id AND h.batch_id = i.id
+                    WHERE due.held > 0 AND r.tenant_id = tenant AND r.product_id = p.id AND r.location_id = l.id
+                      AND r.status = 'PENDING' AND r.expires_at <= moment), 0)), 0)::integer AS units
+          FROM inventory_batches AS i
          WHERE b.has_batches AND i.tenant_id = tenant AND i.product_id = p.id AND i.location_id = l.id
-           AND i.status = 'ACTIVE' AND i.expiry_date <= moment) AS retired ON true
+           AND (i.status <> 'ACTIVE' OR i.expiry_date <= moment)) AS off_sale ON true
      ORDER BY n;
 END $$;
