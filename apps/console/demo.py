@@ -158,7 +158,7 @@ def _receive_stock(tenant: Tenant) -> None:
 
 
 def _receive_example(tenant: Tenant) -> None:
-    """Receive what the README's curl lines ask for, once: where it has a balance it has arrived. No channel sells it."""
+    """Receive what the README's curl lines ask for, once: with a balance it has arrived. No channel sells it."""
     store, _ = Location.objects.get_or_create(tenant=tenant, code=EXAMPLE_STORE, defaults={"name": "Loja de exemplo"})
     product, _ = Product.objects.get_or_create(
         tenant=tenant, sku=EXAMPLE_SKU, defaults={"name": "Produto de exemplo da API"}
