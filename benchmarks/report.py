@@ -37,10 +37,10 @@ class Report:
         self._lines += ["", _row(heading), _row(["---"] * len(heading)), *(_row(row) for row in rows)]
         print("\n".join(self._lines[-len(rows) - 2 :]), flush=True)
 
-    def goal(self, text: str, is_met: bool) -> None:
-        """Add a goal and whether this run met it."""
-        self.is_met = self.is_met and is_met
-        line = f"- {'met' if is_met else '**missed**'}: {text}"
+    def goal(self, text: str, is_met: bool | None) -> None:
+        """Add a goal and whether this run met it; None: it could not be seen here, which fails nothing."""
+        self.is_met = self.is_met and is_met is not False
+        line = f"- {({True: 'met', False: '**missed**', None: 'not seen'})[is_met]}: {text}"
         self._lines += [line] if self._lines[-1].startswith("- ") else ["", line]
         print(line, flush=True)
 

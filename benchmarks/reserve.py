@@ -19,7 +19,8 @@ from benchmarks.service import SKU, STORE, Service, running_service
 CLIENTS = 16
 UNITS = 2_000_000
 TTL_SECONDS = 900
-SPREAD_GOAL, HOT_GOAL, OFFERED_P95_MS = 0.6, 1.0, 200.0
+SPREAD_GOAL, HOT_GOAL = 0.6, 1.0
+GOAL_RATE, OFFERED_P95_MS = 1000, 200.0
 WARM_SECONDS = 3.0
 
 ONE_REQUEST = """\\set n random(1, :skus)
@@ -122,12 +123,12 @@ def _report_offered(report: Report, port: int, template: Template, rates: list[i
         [rate, f"{tally.rate:,.0f}", tally.p50, tally.p95, tally.p99, tally.failed] for rate, tally in tallies.items()
     ]
     report.table(["offered/s", "answered/s", "p50 ms", "p95 ms", "p99 ms", "failed"], rows)
-    for rate, tally in tallies.items():
-        text = f"offered {rate}/s: p95 {tally.p95:.0f} ms; goal under {OFFERED_P95_MS:.0f} ms"
-        if tally.rate > 0.95 * rate:
-            report.goal(text, tally.p95 < OFFERED_P95_MS)
-        else:
-            report.goal(f"{text}, where the machine reaches that rate; here it answered {tally.rate:,.0f}/s", True)
+    tally = tallies.get(GOAL_RATE)
+    if tally is not None:
+        text = f"offered {GOAL_RATE}/s: p95 {tally.p95:.0f} ms; goal under {OFFERED_P95_MS:g} ms where the machine"
+        is_reached = tally.rate > 0.95 * GOAL_RATE
+        text += f" reaches that rate (here it answered {tally.rate:,.0f}/s)"
+        report.goal(text, tally.p95 < OFFERED_P95_MS if is_reached else None)
 
 
 if __name__ == "__main__":
