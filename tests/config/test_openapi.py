@@ -112,6 +112,7 @@ def test_json_and_yaml_are_served_to_anybody() -> None:
     assert refused.headers["Allow"] == "GET, HEAD"
 
 
+@pytest.mark.django_db  # a file that is closed ends a request, and that looks after the connections there are
 def test_the_page_needs_no_other_server_and_no_inline_script() -> None:
     response = Client().get("/v1/docs")
     text = response.content.decode()
