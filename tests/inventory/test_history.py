@@ -246,10 +246,10 @@ def test_a_long_history_is_added_up_from_its_checkpoint(committed_shop: Shop) ->
             """INSERT INTO inventory_ledger (
                       tenant_id, product_id, location_id, kind, transaction_type, on_hand_delta, reserved_delta,
                       on_hand_after, reserved_after, version, reason, reference_type, reference_id, actor, source,
-                      source_key, trace_id, occurred_at, recorded_at)
+                      source_key, trace_id, occurred_at, recorded_at, transaction_id)
                SELECT tenant_id, product_id, location_id, 'RECEIPT', 'IN', 1, 0, 1 + n, 0, 1 + n, '', '', '', 'test',
                       '', '', trace_id, m.recorded_at - interval '365 days' + n * %(step)s,
-                      m.recorded_at + n * interval '1 microsecond'
+                      m.recorded_at + n * interval '1 microsecond', 1 + n %% 500
                  FROM inventory_ledger AS m, generate_series(1, %(rows)s) AS n
                 WHERE m.version = 1""",
             {"rows": ROWS - 1, "step": timedelta(days=365) / ROWS},
