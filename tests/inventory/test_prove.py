@@ -198,6 +198,13 @@ CORRUPTIONS = {
             f"RETURNING id, {BALANCE}"
         ),
     ),
+    "a checkpoint is written by nobody": (
+        "a checkpoint is the sum of what had occurred by its day",
+        (
+            "INSERT INTO inventory_checkpoints SELECT tenant_id, product_id, location_id, DATE '2026-01-01', 1, 0, 0 "
+            f"FROM inventory_balances {PLAIN} RETURNING {BALANCE}, day"
+        ),
+    ),
 }
 
 
