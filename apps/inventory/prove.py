@@ -116,11 +116,13 @@ RULES = {
             OR (m.reservation_id IS NOT NULL AND r.id IS NULL)""",
     "a movement is reversed at most once, by one of the same balance": """
         SELECT m.id, m.tenant_id, m.product_id, m.location_id, m.reverses_id
-          FROM (SELECT *, count(*) OVER (PARTITION BY reverses_id) AS times FROM inventory_ledger
-                 WHERE reverses_id IS NOT NULL) AS m
+          FROM inventory_ledger m
+          JOIN (SELECT reverses_id, count(DISTINCT (trace_id, kind)) AS times FROM inventory_ledger
+                 WHERE reverses_id IS NOT NULL GROUP BY reverses_id) AS r  -- one reversal is a row for each batch
+            ON r.reverses_id = m.reverses_id
           LEFT JOIN inventory_ledger o ON (o.id, o.tenant_id, o.product_id, o.location_id)
                                         = (m.reverses_id, m.tenant_id, m.product_id, m.location_id)
-         WHERE m.times > 1 OR o.id IS NULL""",
+         WHERE r.times > 1 OR o.id IS NULL""",
     "fewer on hand than reserved is a recorded oversell, and nothing else is": """
         SELECT tenant_id, product_id, location_id, quantity_on_hand, quantity_reserved, oversold_since
           FROM inventory_balances WHERE (quantity_on_hand < quantity_reserved) <> (oversold_since IS NOT NULL)""",

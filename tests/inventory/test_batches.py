@@ -230,3 +230,12 @@ def test_who_reads_sees_what_a_due_hold_of_an_overdrawn_batch_gives_back(dairy: 
     [read] = stock.read(dairy.tenant.pk, [{"sku": "SHIRT", "store": "S1"}])
     ledger.expire_due()
     assert (read.on_hand, read.reserved, read.available) == dairy.numbers(dairy.shirt, dairy.store)
+
+
+def test_one_reversal_may_be_shared_out_over_batches(dairy: Shop) -> None:
+    received = dairy.receive(dairy.shirt, dairy.store, 7)
+    dairy.move(Kind.SALE, 10)  # five of A, five of B: five of B are left, and the seven
+    reversal = dairy.move(Kind.ADJUSTMENT, -7, reverses_id=received.movement_ids[0])
+    assert len(reversal.movement_ids) > 1
+    with pytest.raises(refusals.AlreadyReversed):
+        dairy.move(Kind.ADJUSTMENT, -7, reverses_id=received.movement_ids[0])
