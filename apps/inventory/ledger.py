@@ -444,11 +444,14 @@ def _line(line: Line) -> dict[str, Any]:
 
 
 def _with_key_and_cause(request: dict[str, Any], tenant_id: int, key: str | None, cause: Cause) -> dict[str, Any]:
-    """Add who and why. The fingerprint is of what was asked, not of why: a retry has another trace id."""
+    """Add who and why, and leave out what was not said.
+
+    The fingerprint is of what was asked, not of why: a retry has another trace id.
+    """
     if key is not None:
         request["fingerprint"] = hashlib.sha256(msgspec.json.encode(request, order="deterministic")).hexdigest()
     request.update({name: getattr(cause, name) for name in CAUSE_FIELDS}, tenant_id=tenant_id, key=key)
-    return request
+    return {name: value for name, value in request.items() if value is not None and value != ""}
 
 
 def _call(function: str, requests: list[dict[str, Any]], *, wait_ms: int | None = None) -> list[Any]:

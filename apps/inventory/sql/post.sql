@@ -25,7 +25,8 @@ DECLARE
     cause inventory_ledger;
     absorbing inventory_ledger;
     move inventory_ledger;
-    part record;
+    due inventory_ledger[];
+    parts inventory_ledger[];  -- the request's moves, one for each batch it touches
     delta integer;
     as_of timestamptz;
     is_newest boolean;
@@ -52,19 +53,16 @@ BEGIN
         delta := CASE WHEN cause.kind IN ('SALE', 'LOSS', 'TRANSFER_OUT') THEN -line.quantity ELSE line.quantity END;
 
         -- what time alone has changed comes first: batches and holds that are due
-        FOR move IN
-            SELECT * FROM inventory_retire_batches(balance, moment) WHERE balance.has_batches
-        LOOP
-            move := inventory_written(move, inventory_time_as_cause(move), balance, moment);
-            moves := moves || move;
-            moment := moment + interval '1 microsecond';
-            balance := inventory_after(balance, move);
-        END LOOP;
-        FOR move IN
-            SELECT * FROM inventory_expire_holds(balance, moment)
-             WHERE delta < 0 AND NOT (request ->> 'is_fact')::boolean
-               AND (balance.quantity_available + delta < 0 OR request ->> 'batch_number' IS NOT NULL)
-        LOOP
+        due := '{}';
+        IF balance.has_batches THEN
+            due := ARRAY(SELECT d FROM inventory_retire_batches(balance, moment) AS d);
+        END IF;
+        IF delta < 0 AND NOT (request ->> 'is_fact')::boolean
+           AND (balance.quantity_available + delta < (SELECT coalesce(sum(d.blocked_delta), 0) FROM unnest(due) AS d)
+                OR request ->> 'batch_number' IS NOT NULL) THEN
+            due := due || ARRAY(SELECT d FROM inventory_expire_holds(balance, moment) AS d);
+        END IF;
+        FOREACH move IN ARRAY due LOOP
             move := inventory_written(move, inventory_time_as_cause(move), balance, moment);
             moves := moves || move;
             moment := moment + interval '1 microsecond';
@@ -112,13 +110,20 @@ BEGIN
                    AND code = request ->> 'transfer_code' AND product_id = line.product_id));
         END IF;
 
-        FOR part IN SELECT * FROM inventory_share_out(balance, delta, request ->> 'batch_number',
-                                                      (request ->> 'batch_expires_at')::timestamptz, moment)
-                     WHERE cause.kind <> 'COUNT' OR is_newest
-        LOOP
-            move := inventory_written(
-                inventory_move_of(line.tenant_id, line.product_id, line.location_id, cause.kind,
-                                  part.on_hand, 0, part.blocked, part.batch_id, NULL), cause, balance, moment);
+        IF cause.kind = 'COUNT' AND NOT is_newest THEN
+            parts := '{}';
+        ELSIF balance.has_batches THEN
+            parts := ARRAY(
+                SELECT inventory_move_of(line.tenant_id, line.product_id, line.location_id, cause.kind,
+                                         s.on_hand, 0, s.blocked, s.batch_id, NULL)
+                  FROM inventory_share_out(balance, delta, request ->> 'batch_number',
+                                           (request ->> 'batch_expires_at')::timestamptz, moment) AS s);
+        ELSE
+            parts := ARRAY[inventory_move_of(line.tenant_id, line.product_id, line.location_id, cause.kind,
+                                             delta, 0, 0, NULL, NULL)];
+        END IF;
+        FOREACH move IN ARRAY parts LOOP
+            move := inventory_written(move, cause, balance, moment);
             moves := moves || move;
             ids := ids || move.id;
             moment := moment + interval '1 microsecond';
