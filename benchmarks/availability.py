@@ -18,6 +18,7 @@ from benchmarks.reserve import UNITS, reservation
 from benchmarks.service import SKU, STORE, running_service
 
 PAIRS = 20
+ONE = "one SKU (GET)"
 P99_GOAL_MS = 20.0
 LEAD_SECONDS = 1.0
 """Stock moves that long before the first question and after the last one."""
@@ -56,9 +57,8 @@ def main() -> int:
         is_proven = service.is_proven()
     heading = ["question", "answered/s", "p50 ms", "p95 ms", "p99 ms", "worst round's p99", "failed", "movements/s"]
     report.table(heading, [_row(kind, rounds) for kind, rounds in found.items()])
-    for kind, rounds in found.items():
-        p99 = statistics.median(asked.p99 for asked, _moved in rounds)
-        report.goal(f"{kind}: p99 {p99:.1f} ms; goal under {P99_GOAL_MS:g} ms", p99 < P99_GOAL_MS)
+    p99 = statistics.median(asked.p99 for asked, _moved in found[ONE])  # twenty pairs are twenty questions: no goal
+    report.goal(f"{ONE}: p99 {p99:.1f} ms; goal under {P99_GOAL_MS:g} ms", p99 < P99_GOAL_MS)
     failed = sum(asked.failed + moved.failed for rounds in found.values() for asked, moved in rounds)
     report.goal(f"answers that were no 2xx: {failed}; goal 0", failed == 0)
     report.goal("`prove` is clean afterwards", is_proven)
@@ -68,7 +68,7 @@ def main() -> int:
 def _questions(key: str, skus: int) -> dict[str, Template]:
     pairs = {"items": [{"sku": SKU, "storeId": STORE}] * PAIRS}
     return {
-        "one SKU (GET)": Template.of("GET", f"/v1/stores/{STORE}/stock/{SKU}", key, skus=skus),
+        ONE: Template.of("GET", f"/v1/stores/{STORE}/stock/{SKU}", key, skus=skus),
         f"{PAIRS} pairs (POST)": Template.of("POST", "/v1/stock/available", key, pairs, skus=skus),
     }
 
