@@ -18,7 +18,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 import msgspec
-from django.db import connection
+from django.db import connection, transaction
 from django.utils.translation import gettext as _
 
 from apps.inventory import ledger
@@ -441,29 +441,64 @@ def _end_without_target(item: Item, target: Target | None) -> None:
 
 def _post(tenant: Tenant, items: Sequence[Item], trace_id: uuid.UUID) -> None:
     """Let the ledger make the movements of all items at once, and take its verdicts in."""
-    moves = [(item, move) for item in items for move in _moves(item, trace_id)]
-    # the ledger also keeps what is under way, by code and product: touched in one order by everybody
-    moves.sort(key=lambda pair: (pair[1].product_id, pair[1].transfer_code or ""))
-    verdicts = ledger.post(tenant, [move for _item, move in moves]) if moves else []
-    answers: dict[int, list[ledger.Posted | LedgerError]] = {item.row_id: [] for item in items}
-    for (item, _move), verdict in zip(moves, verdicts, strict=True):
-        answers[item.row_id].append(verdict)
+    answers = _verdicts(tenant, items, trace_id)
+    # a transfer is made whole or not at all: what the ledger refused one end of is taken out, and the rest made anew
+    while torn := [item for item in items if _is_torn(answers.get(item.row_id, []))]:
+        for item in torn:
+            _take_verdict(item, [verdict for verdict in answers[item.row_id] if isinstance(verdict, LedgerError)])
+        answers.update(_verdicts(tenant, [item for item in items if not item.status], trace_id))
+        for item in torn:
+            del answers[item.row_id]
     for item in items:
-        _take_verdict(item, answers[item.row_id])
+        if item.row_id in answers:
+            _take_verdict(item, answers[item.row_id])
     _give_claims_back(tenant, [item for item in items if item.status != Status.APPLIED])
 
 
+Verdicts = dict[int, list[ledger.Posted | LedgerError]]  # by the item's row
+
+
+def _verdicts(tenant: Tenant, items: Sequence[Item], trace_id: uuid.UUID) -> Verdicts:
+    """Return what the ledger said of each item.
+
+    When it took one end of a transfer and refused the other, nothing of the call stays done.
+    """
+    moves = [(item, move) for item in items for move in _moves(item, trace_id)]
+    # the ledger also keeps what is under way, by code and product: touched in one order by everybody
+    moves.sort(key=lambda pair: (pair[1].product_id, pair[1].transfer_code or ""))
+    answers: Verdicts = {item.row_id: [] for item in items}
+    with transaction.atomic():
+        verdicts = ledger.post(tenant, [move for _item, move in moves]) if moves else []
+        for (item, _move), verdict in zip(moves, verdicts, strict=True):
+            answers[item.row_id].append(verdict)
+        if any(_is_torn(said) for said in answers.values()):
+            transaction.set_rollback(True)
+    return answers
+
+
+def _is_torn(verdicts: Sequence[ledger.Posted | LedgerError]) -> bool:
+    return len({isinstance(verdict, LedgerError) for verdict in verdicts}) > 1
+
+
+SENDERS_TO_MEND = frozenset({"count_of_batch"})
+"""Refusals that nothing here can mend: the sender said what no ledger takes."""
+
+
 def _take_verdict(item: Item, verdicts: Sequence[ledger.Posted | LedgerError]) -> None:
-    posted = [verdict for verdict in verdicts if isinstance(verdict, ledger.Posted)]
-    refused = [verdict for verdict in verdicts if isinstance(verdict, LedgerError)]
-    if posted and refused:
-        raise RuntimeError("the ledger took one half of a transfer and refused the other; all of it is rolled back")
-    if refused:
-        detail = _("The ledger refused it (%(why)s); nothing was changed. It waits, and can be retried.")
-        item.end(Status.PENDING, refused[0].code, detail % {"why": refused[0].detail})
-    else:
+    refused = next((verdict for verdict in verdicts if isinstance(verdict, LedgerError)), None)
+    if refused is None:
         item.status = Status.APPLIED
-        item.movement_ids = [movement_id for verdict in posted for movement_id in verdict.movement_ids]
+        item.movement_ids = [
+            movement_id
+            for verdict in verdicts
+            if isinstance(verdict, ledger.Posted)
+            for movement_id in verdict.movement_ids
+        ]
+    elif refused.code in SENDERS_TO_MEND:
+        item.end(Status.REJECTED, refused.code, refused.detail)
+    else:
+        detail = _("The ledger refused it (%(why)s); nothing was changed. It waits, and can be retried.")
+        item.end(Status.PENDING, refused.code, detail % {"why": refused.detail})
 
 
 def _moves(item: Item, trace_id: uuid.UUID) -> list[ledger.Move]:

@@ -365,3 +365,22 @@ def test_the_two_ends_of_a_transfer_are_joined(teller: Teller, is_in_first: bool
     transfer = Transfer.objects.get()
     assert (transfer.sent, transfer.received, transfer.in_transit) == (4, 3, 1)
     assert (teller.on_hand(location=teller.depot), teller.on_hand()) == (-4, 3)
+
+
+def test_a_transfer_that_one_end_cannot_hold_moves_neither_and_spoils_nothing(teller: Teller) -> None:
+    huge = 1_000_000_000
+    for _number in range(2):
+        assert teller.tell(teller.event("RECEIPT", huge))[0]["status"] == "accepted"
+    moved = teller.event("TRANSFER", huge, location="CD1", to_location="S1")
+    sold = teller.event("SALE", 2)
+    [torn, done] = teller.tell(moved, sold)
+    assert (torn["status"], torn["code"], done["status"]) == ("rejected", "invalid_quantity", "accepted")
+    assert teller.stored(moved).status == "PENDING"
+    assert (teller.on_hand(location=teller.depot), teller.on_hand()) == (0, 2 * huge - 2)
+    assert not Transfer.objects.exists()
+
+
+def test_a_count_of_one_batch_is_the_senders_to_mend(teller: Teller) -> None:
+    counted = teller.counted(5, timezone.now(), batch={"number": "A"})
+    assert [result["code"] for result in teller.tell(counted)] == ["count_of_batch"]
+    assert teller.stored(counted).status == "REJECTED"
