@@ -126,6 +126,7 @@ CODES: dict[str, Entry] = {
         _("There is no such movement"),
         _("Check the movement's id, the product and the place: all three belong together."),
     ),
+    "invalid_batch_date": Entry(_("The batch's date is none that goods have"), CORRECT_AND_RESEND),
     "count_of_batch": Entry(
         _("A count is of everything at the place"),
         _("Nothing was changed. Count all batches together, or adjust the one that is wrong."),

@@ -18,7 +18,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, TypeVar
 
@@ -30,6 +30,7 @@ from apps.inventory.refusals import (
     REFUSALS,
     CountOfBatch,
     InsufficientStock,
+    InvalidBatchDate,
     InvalidQuantity,
     LedgerError,
     StockBusy,
@@ -49,11 +50,14 @@ QUANTITY_MAX = 1_000_000_000
 DEADLOCK_TRIES_MAX = 3
 """Locks are taken in one order, so a deadlock is next to impossible; a victim of one is simply tried again."""
 
-WAIT_MS = 2000
+WAIT_MS = 300
 """How long requests that were made together wait for a balance that somebody holds."""
 
 WAIT_ALONE_MS = 50
 """How long each of them waits when that was in vain: only those that need this balance fail, and soon."""
+
+BATCH_YEARS = (2000, 8999)
+"""Dates of goods that every calendar on the way can hold."""
 
 DEADLOCK, LOCK_NOT_AVAILABLE = "40P01", "55P03"  # PostgreSQL's codes
 
@@ -219,10 +223,13 @@ class Ended:
 # --- the verbs ----------------------------------------------------------------------------------------------------
 
 
-def post(tenant: Tenant, moves: Sequence[Move]) -> list[Posted | LedgerError]:
-    """Change what is on hand, in one transaction: a verdict for each move, in the order given."""
+def post(tenant: Tenant, moves: Sequence[Move], *, wait_ms: int | None = None) -> list[Posted | LedgerError]:
+    """Change what is on hand, in one transaction: a verdict for each move, in the order given.
+
+    wait_ms: how long to wait for a balance that somebody holds (and for a key not at all); None is as long as it takes.
+    """
     requests = [_move_request(tenant, move) for move in moves]
-    return [_posted(verdict) for verdict in _call("inventory_post", requests)]
+    return [_posted(verdict) for verdict in _call("inventory_post", requests, wait_ms=wait_ms)]
 
 
 def post_one(tenant: Tenant, move: Move) -> Posted:
@@ -380,6 +387,8 @@ def _move_request(tenant: Tenant, move: Move) -> dict[str, Any]:
     is_nothing = move.quantity == 0 and move.kind != Movement.Kind.COUNT
     if move.kind == Movement.Kind.COUNT and move.batch_number:
         return {"refusal": CountOfBatch(batch_number=move.batch_number)}
+    if move.batch_expires_at is not None and not BATCH_YEARS[0] <= move.batch_expires_at.year <= BATCH_YEARS[1]:
+        return {"refusal": InvalidBatchDate(date=move.batch_expires_at.isoformat())}
     if is_nothing or not smallest <= move.quantity <= QUANTITY_MAX:
         return {"refusal": InvalidQuantity(quantity=move.quantity)}
     request = {
@@ -388,7 +397,7 @@ def _move_request(tenant: Tenant, move: Move) -> dict[str, Any]:
         "is_fact": move.kind in FACTS if move.is_fact is None else move.is_fact,
         "unit_cost": move.unit_cost,
         "batch_number": move.batch_number or None,
-        "batch_expires_at": move.batch_expires_at,
+        "batch_expires_at": _in_utc(move.batch_expires_at),
         "expected_version": move.expected_version,
         "transfer_code": move.transfer_code,
         "other_location_id": move.other_location_id,
@@ -412,10 +421,10 @@ def _reserve_request(asked: ReserveRequest, extra: Any = None) -> dict[str, Any]
         "lines": [_line(line) for line in asked.lines],
         "ttl_seconds": asked.ttl_seconds,
         "is_fact": asked.is_fact,
-        "requester_id": asked.requester_id,
         "among": extra,
     }
-    return _with_key_and_cause(request, asked.tenant_id, asked.key, asked.cause)
+    # who asks is not what is asked: after a key was replaced, a repeated request is still the same one
+    return _with_key_and_cause(request, asked.tenant_id, asked.key, asked.cause) | {"requester_id": asked.requester_id}
 
 
 def _end_request(asked: EndRequest) -> dict[str, Any]:
@@ -451,7 +460,13 @@ def _with_key_and_cause(request: dict[str, Any], tenant_id: int, key: str | None
     if key is not None:
         request["fingerprint"] = hashlib.sha256(msgspec.json.encode(request, order="deterministic")).hexdigest()
     request.update({name: getattr(cause, name) for name in CAUSE_FIELDS}, tenant_id=tenant_id, key=key)
+    request["occurred_at"] = _in_utc(cause.occurred_at)
     return {name: value for name, value in request.items() if value is not None and value != ""}
+
+
+def _in_utc(moment: datetime | None) -> datetime | None:
+    """Return a moment as UTC: PostgreSQL reads no offset of 16 hours and more, Python writes up to 24."""
+    return None if moment is None else moment.astimezone(UTC)
 
 
 def _call(function: str, requests: list[dict[str, Any]], *, wait_ms: int | None = None) -> list[Any]:
@@ -467,9 +482,22 @@ def _call(function: str, requests: list[dict[str, Any]], *, wait_ms: int | None 
         if not _was_rolled_back(error):
             raise  # the connection broke: it may have been done, and only its key can tell
         if len(asked) > 1:
-            return [_call(function, [one], wait_ms=wait_ms and WAIT_ALONE_MS)[0] for one in requests]
+            return _one_by_one(function, requests, wait_ms and WAIT_ALONE_MS)
         return [request.get("refusal") or _refusal_of(error, request) for request in requests]
     return [request["refusal"] if "refusal" in request else next(answers) for request in requests]
+
+
+def _one_by_one(function: str, requests: list[dict[str, Any]], wait_ms: int | None) -> list[Any]:
+    """Return a verdict each, each in a transaction of its own; nobody waits twice for the same balances."""
+    verdicts: list[Any] = []
+    busy: list[list[dict[str, Any]]] = []
+    for request in requests:
+        lines = [{**line, "quantity": 0} for line in request.get("lines", [])]
+        verdict = StockBusy() if lines and lines in busy else _call(function, [request], wait_ms=wait_ms)[0]
+        if isinstance(verdict, StockBusy):
+            busy.append(lines)
+        verdicts.append(verdict)
+    return verdicts
 
 
 def _refusal_of(error: Exception, request: dict[str, Any]) -> LedgerError:

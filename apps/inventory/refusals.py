@@ -175,6 +175,13 @@ class UnknownBatch(LedgerError):
     template = gettext_noop("There is no such batch; nothing was changed.")
 
 
+class InvalidBatchDate(LedgerError):
+    """The date of a batch is none that goods can have."""
+
+    code = "invalid_batch_date"
+    template = gettext_noop("{date} is not a date that goods expire on; nothing was changed. Send one of this century.")
+
+
 class BatchExpired(LedgerError):
     """The batch's date has passed: it stays off sale."""
 

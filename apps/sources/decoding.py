@@ -10,7 +10,7 @@ import re
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Annotated, Literal
 
@@ -28,6 +28,9 @@ BATCH_MAX = 500
 
 SEQUENCE_MAX = 2**62
 """Room to add to it without passing PostgreSQL's bigint."""
+
+OFFSET_MAX = timedelta(hours=16)
+"""PostgreSQL reads no time zone that far away, and there is none."""
 
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 """Nothing in this hub happened before; an older moment is a clock that lost its battery."""
@@ -273,6 +276,9 @@ def _check(event: MovementEvent, raw: bytes) -> None:
     for moment in (event.time, event.data.count.as_of if event.data.count else event.time):
         if moment < EARLIEST or moment.year > 9000:
             raise ValueError(f"{moment.isoformat()} is not a moment of this century")
+    for zone in (event.time.utcoffset(), event.data.count.as_of.utcoffset() if event.data.count else None):
+        if zone is not None and abs(zone) >= OFFSET_MAX:
+            raise ValueError("no place on earth is as many hours away from UTC")
     if event.sequence is not None and _number(event.sequence, None, None)[1] is None:
         raise ValueError(f"sequence {event.sequence!r} is neither a number nor epoch.number")
 

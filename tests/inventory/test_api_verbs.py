@@ -2,6 +2,7 @@
 
 import json
 import uuid
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -10,8 +11,8 @@ from django.test import Client
 from django.utils import timezone
 
 from apps.inventory import ledger, refusals
-from apps.inventory.ledger import Line, ReserveRequest
-from apps.inventory.models import Movement, Reservation
+from apps.inventory.ledger import EndRequest, Line, ReserveRequest
+from apps.inventory.models import Balance, Batch, Movement, Reservation
 from apps.tenants.models import ApiKey
 
 from .conftest import Shop, open_shop
@@ -287,10 +288,75 @@ def test_a_request_whose_twin_is_in_flight_is_409(committed_shop: Shop) -> None:
     try:
         holder.set_autocommit(False)
         with holder.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"{shop.tenant.pk}/checkout-7"])
+            cursor.execute(
+                "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"{shop.tenant.pk}/api:checkout-7"]
+            )
         status, problem, headers = pos.post("/v1/stock/reserve", RESERVE, **{"Idempotency-Key": "checkout-7"})
     finally:
         holder.rollback()
         holder.close()
     assert (status, problem["code"], headers["Retry-After"]) == (409, "idempotency_key_in_flight", "1")
     assert pos.post("/v1/stock/reserve", RESERVE, **{"Idempotency-Key": "checkout-7"})[0] == 200
+
+
+def test_a_callers_key_is_none_of_the_hubs_own(stocked: Shop, pos: Caller) -> None:
+    assert pos.post("/v1/stock/reserve", RESERVE, **{"Idempotency-Key": "order:1:reserve"})[0] == 200
+    held = ledger.reserve(
+        stocked.tenant,
+        [Line(stocked.shirt.pk, 1)],
+        key="order:1:reserve",
+        cause=stocked.cause(),
+        is_fact=True,
+    )
+    assert not held[0].replayed
+
+
+def test_a_repeated_request_is_the_same_one_although_the_key_it_came_with_was_replaced(stocked: Shop) -> None:
+    first = Caller(stocked).post("/v1/reserve", by_id(stocked))
+    again = Caller(stocked).post("/v1/reserve", by_id(stocked))
+    assert again[1] == first[1]
+
+
+def test_one_balance_that_no_integer_holds_does_not_stop_the_sweeper(stocked: Shop, pos: Caller) -> None:
+    huge = ledger.QUANTITY_MAX
+    for kind, batch in (("SALE", None), ("SALE", None), *(("RECEIPT", name) for name in "AABB")):
+        stocked.move(
+            Movement.Kind(kind),
+            huge,
+            location=stocked.depot,
+            batch_number=batch,
+            batch_expires_at=timezone.now() + timedelta(days=1) if batch else None,
+        )
+    pos.post("/v1/stock/reserve", RESERVE)
+    Batch.objects.update(expires_at=timezone.now())
+    Reservation.objects.update(expires_at=timezone.now())
+    assert ledger.expire_due() == 1
+    assert Reservation.objects.get().status == Reservation.Status.EXPIRED
+
+
+def test_a_clock_that_stepped_back_expires_nobody_elses_hold(stocked: Shop) -> None:
+    stocked.receive(stocked.mug, stocked.store, 5)
+    [held] = stocked.reserve(Line(stocked.mug.pk, 1, stocked.store.pk), ttl_seconds=600)
+    [other] = stocked.reserve(Line(stocked.shirt.pk, 1, stocked.store.pk))
+    ahead = timezone.now() + timedelta(hours=1)
+    Balance.objects.filter(product=stocked.shirt).update(last_updated=ahead)
+    ends = [
+        EndRequest(
+            tenant_id=stocked.tenant.pk,
+            reservation_id=one.reservation_id,
+            is_confirmed=True,
+            cause=stocked.cause(),
+        )
+        for one in (other, held)
+    ]
+    assert [type(ended) for ended in ledger.end_many(ends)] == [ledger.Ended, ledger.Ended]
+    assert Balance.objects.get(product=stocked.mug).last_updated < ahead
+    assert Balance.objects.get(product=stocked.shirt).last_updated > ahead
+
+
+def test_a_batch_date_that_no_calendar_holds_is_refused(stocked: Shop) -> None:
+    for wrong in ("0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "1999-12-31T00:00:00+00:00"):
+        with pytest.raises(refusals.InvalidBatchDate):
+            stocked.move(Movement.Kind.RECEIPT, 1, batch_number="A", batch_expires_at=datetime.fromisoformat(wrong))
+    far = datetime.fromisoformat("2030-01-01T00:00:00+23:59")
+    assert stocked.move(Movement.Kind.RECEIPT, 1, batch_number="A", batch_expires_at=far).on_hand == 11

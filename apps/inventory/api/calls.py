@@ -48,6 +48,7 @@ STATUSES = {
     "already_reversed": 409,
     "unknown_movement": 404,
     "count_of_batch": 422,
+    "invalid_batch_date": 422,
     "stock_busy": 503,
 }
 """The HTTP status of every refusal of the ledger."""
@@ -84,18 +85,19 @@ def replayed(is_replayed: bool) -> dict[str, str]:
 def key_of(request: HttpRequest, in_body: str | None = None) -> str | None:
     """Return the idempotency key of a request: the header's or the body's; both must be the same.
 
+    It is kept apart from the keys that the hub gives itself (`order:7:reserve`): no caller can take one of those.
     Raises Problem 400 `idempotency_key_mismatch`, 422 `validation_failed` when it is too long.
     """
-    in_header: str | None = request.META.get("HTTP_IDEMPOTENCY_KEY")
-    if in_header is None:
-        return in_body
-    if not 1 <= len(in_header) <= KEY_LENGTH_MAX:
+    key: str | None = request.META.get("HTTP_IDEMPOTENCY_KEY", in_body)
+    if key is None:
+        return None
+    if not 1 <= len(key) <= KEY_LENGTH_MAX:
         detail = _("An Idempotency-Key has 1 to %(most)s characters. Nothing was changed.") % {"most": KEY_LENGTH_MAX}
         raise Problem(422, "validation_failed", detail)
-    if in_body is not None and in_body != in_header:
+    if in_body is not None and in_body != key:
         detail = _("The Idempotency-Key header and the body name different keys. Nothing was changed.")
         raise Problem(400, "idempotency_key_mismatch", detail)
-    return in_header
+    return f"api:{key}"
 
 
 def expected_version(request: HttpRequest, in_body: int | None = None) -> int | None:
@@ -169,7 +171,7 @@ def end_now(
 
 def post_now(caller: Caller, move: Move) -> ledger.Posted:
     """Make one move. Raises Problem."""
-    [verdict] = ledger.post(caller.tenant, [move])
+    [verdict] = ledger.post(caller.tenant, [move], wait_ms=ledger.WAIT_MS)
     if isinstance(verdict, LedgerError):
         raise refused(verdict)
     return verdict

@@ -173,15 +173,19 @@ def reserve_basket(request: HttpRequest, caller: Caller, body: Basket) -> Reply:
 
 
 def _in_order(caller: Caller, body: Basket, reserved: list[Reserved]) -> list[Made]:
-    """Return the reservations with their names, in the order in which the basket first names each."""
+    """Return the reservations with the names their things have now, in the order in which the basket names each.
+
+    The first answer may be given again after a product was renamed: then its name of now comes last.
+    """
     skus = _skus(caller, {one.product_id for one in reserved})
     codes = _codes(caller, {one.location_id for one in reserved})
-    made = {
-        (skus[one.product_id], codes[one.location_id]): (one.reservation_id, one.quantity, one.available, one.version)
+    named = list(dict.fromkeys((line.sku, line.store_id) for line in body.lines))
+    made = [
+        Made(one.reservation_id, skus[one.product_id], codes[one.location_id], one.quantity, one.available, one.version)
         for one in reserved
-    }
-    named = dict.fromkeys((line.sku, line.store_id) for line in body.lines)
-    return [Made(made[pair][0], *pair, *made[pair][1:]) for pair in named]
+    ]
+    place = {pair: number for number, pair in enumerate(named)}
+    return sorted(made, key=lambda one: place.get((one.sku, one.store_id), len(named)))
 
 
 def _explained(caller: Caller, body: Basket, refusal: LedgerError) -> Problem:

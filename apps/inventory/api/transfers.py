@@ -284,7 +284,7 @@ def _lose(caller: Caller, row: TransferRow, cause: Cause) -> None:
         ),
         Move(kind=Movement.Kind.LOSS, cause=loss, **moved),
     ]
-    for verdict in ledger.post(caller.tenant, moves):
+    for verdict in ledger.post(caller.tenant, moves, wait_ms=ledger.WAIT_MS):
         if isinstance(verdict, LedgerError):
             raise verdict
 

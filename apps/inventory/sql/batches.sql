@@ -159,7 +159,7 @@ BEGIN
      WHERE b.tenant_id = tenant AND b.product_id = batch.product_id AND b.location_id = batch.location_id
        FOR NO KEY UPDATE;
     SELECT * INTO batch FROM inventory_batches AS b WHERE b.id = batch_id;  -- again, under the balance's lock
-    moment := greatest(clock_timestamp(), balance.last_updated + interval '1 microsecond');
+    moment := clock_timestamp();
     free := greatest(batch.quantity - batch.reserved, 0);
     IF batch.status = 'EXPIRED' OR (wanted = 'ACTIVE' AND batch.expiry_date <= moment) THEN
         RETURN '{"code": "batch_expired"}';

@@ -33,8 +33,8 @@ BEGIN
             SELECT tenant_id, product_id, location_id FROM inventory_reservations
              WHERE id = (j ->> 'reservation_id')::uuid AND tenant_id = (j ->> 'tenant_id')::bigint OFFSET 0) AS r
       ) AS named;
-    SELECT array_agg(b), greatest(clock_timestamp(), max(b.last_updated) + interval '1 microsecond')
-      INTO balances, moment FROM inventory_lock(lines) AS b;
+    SELECT array_agg(b) INTO balances FROM inventory_lock(lines) AS b;
+    moment := clock_timestamp();
 
     FOR asked IN
         SELECT e.n, e.j AS request, found.held, l.slot
@@ -80,13 +80,11 @@ BEGIN
             move := inventory_written(
                 move, CASE wanted WHEN 'EXPIRE' THEN inventory_time_as_cause(move) ELSE cause END, balance, moment);
             moves := moves || move;
-            moment := moment + interval '1 microsecond';
             balance := inventory_after(balance, move);
             IF move.on_hand_delta <> 0 AND move.occurred_at <= balance.count_as_of THEN
                 cause.occurred_at := balance.count_as_of;
                 move := inventory_written(inventory_absorb(move), cause, balance, moment);
                 moves := moves || move;
-                moment := moment + interval '1 microsecond';
                 balance := inventory_after(balance, move);
                 cause.occurred_at := asked.request ->> 'occurred_at';
             END IF;

@@ -1,29 +1,41 @@
 -- End what is due at the balances of these lines, which it locks: holds whose deadline and batches whose date has
--- passed. Returns how many movements that made.
-CREATE OR REPLACE FUNCTION inventory_expire_at(lines inventory_line[]) RETURNS integer LANGUAGE plpgsql AS $$
+-- passed. Returns at how many balances that went well, and how many movements it made.
+--
+-- A balance whose numbers no integer holds any more is left as it is, with a warning: it must not stop the others.
+CREATE OR REPLACE FUNCTION inventory_expire_at(lines inventory_line[], OUT done integer, OUT movements integer)
+LANGUAGE plpgsql AS $$
 DECLARE
+    before inventory_balances;
     balance inventory_balances;
     balances inventory_balances[] := '{}';
     moment timestamptz;
     move inventory_ledger;
+    of_this inventory_ledger[];
     moves inventory_ledger[] := '{}';
 BEGIN
-    FOR balance IN SELECT * FROM inventory_lock(lines) LOOP
-        moment := greatest(clock_timestamp(), balance.last_updated + interval '1 microsecond');
-        FOR move IN
-            SELECT * FROM inventory_retire_batches(balance, moment)
-            UNION ALL
-            SELECT * FROM inventory_expire_holds(balance, moment)
-        LOOP
-            move := inventory_written(move, inventory_time_as_cause(move), balance, moment);
-            moves := moves || move;
-            moment := moment + interval '1 microsecond';
-            balance := inventory_after(balance, move);
-        END LOOP;
-        balances := balances || balance;
+    FOR before IN SELECT * FROM inventory_lock(lines) LOOP
+        moment := clock_timestamp();
+        balance := before;
+        of_this := '{}';
+        BEGIN
+            FOR move IN
+                SELECT * FROM inventory_retire_batches(balance, moment)
+                UNION ALL
+                SELECT * FROM inventory_expire_holds(balance, moment)
+            LOOP
+                move := inventory_written(move, inventory_time_as_cause(move), balance, moment);
+                of_this := of_this || move;
+                balance := inventory_after(balance, move);
+            END LOOP;
+            moves := moves || of_this;
+            balances := balances || balance;
+        EXCEPTION WHEN numeric_value_out_of_range THEN
+            RAISE WARNING 'balance % cannot be swept: %', before.id, SQLERRM;
+        END;
     END LOOP;
     PERFORM inventory_apply(moves, balances);
-    RETURN cardinality(moves);
+    done := cardinality(balances);
+    movements := cardinality(moves);
 END $$;
 
 -- End what is due, up to `most` balances of each sort at a time. The sweeper calls again until no balance was due; a
@@ -45,15 +57,14 @@ BEGIN
             (SELECT tenant_id, product_id, location_id FROM inventory_batches
               WHERE status = 'ACTIVE' AND expiry_date <= clock_timestamp() ORDER BY expiry_date LIMIT most)) AS due
       ) AS named;
-    balances := cardinality(lines);
-    movements := inventory_expire_at(lines);
+    SELECT e.done, e.movements INTO balances, movements FROM inventory_expire_at(lines) AS e;
 END $$;
 
 -- End what is due of some products of a tenant, wherever they are: before somebody looks where units are available.
 CREATE OR REPLACE FUNCTION inventory_expire_products(tenant bigint, products bigint[]) RETURNS integer
 LANGUAGE sql AS $$
-    SELECT inventory_expire_at(coalesce(array_agg(
-               ROW(1, tenant_id, product_id, location_id, 0, slot)::inventory_line ORDER BY slot), '{}'))
+    SELECT (inventory_expire_at(coalesce(array_agg(
+               ROW(1, tenant_id, product_id, location_id, 0, slot)::inventory_line ORDER BY slot), '{}'))).movements
       FROM (SELECT tenant_id, product_id, location_id, row_number() OVER (ORDER BY product_id, location_id) AS slot
               FROM inventory_balances WHERE tenant_id = tenant AND product_id = ANY (products)) AS named;
 $$;

@@ -22,10 +22,13 @@ END $$;
 
 -- A move as it will be written: with its cause, its times and the totals after it.
 --
--- Recorded now, and happened when the cause says, but never later than now: a clock ahead of ours is cut to it.
+-- Recorded at `moment`, now, or right after what the balance recorded last, should the clock have stepped back; happened
+-- when the cause says, but never later than that: a clock ahead of ours is cut to it.
 CREATE OR REPLACE FUNCTION inventory_written(
     move inventory_ledger, cause inventory_ledger, balance inventory_balances, moment timestamptz
 ) RETURNS inventory_ledger LANGUAGE plpgsql AS $$
+DECLARE
+    recorded timestamptz := greatest(moment, balance.last_updated + interval '1 microsecond');
 BEGIN
     cause.id := nextval('inventory_ledger_id_seq');
     cause.tenant_id := move.tenant_id;
@@ -41,8 +44,8 @@ BEGIN
     cause.version := balance.version + 1;
     cause.batch_id := move.batch_id;
     cause.reservation_id := move.reservation_id;
-    cause.recorded_at := moment;
-    cause.occurred_at := least(coalesce(cause.occurred_at, moment), moment);
+    cause.recorded_at := recorded;
+    cause.occurred_at := least(coalesce(cause.occurred_at, recorded), recorded);
     RETURN cause;
 END $$;
 

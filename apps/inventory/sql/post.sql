@@ -28,12 +28,13 @@ DECLARE
     due inventory_ledger[];
     parts inventory_ledger[];  -- the request's moves, one for each batch it touches
     delta integer;
+    recorded timestamptz;
     as_of timestamptz;
     is_newest boolean;
     refusal jsonb;
 BEGIN
-    SELECT array_agg(b), greatest(clock_timestamp(), max(b.last_updated) + interval '1 microsecond')
-      INTO balances, moment FROM inventory_lock(lines) AS b;
+    SELECT array_agg(b) INTO balances FROM inventory_lock(lines) AS b;
+    moment := clock_timestamp();
 
     FOREACH line IN ARRAY lines LOOP
         CONTINUE WHEN verdicts[line.request] IS NOT NULL;
@@ -65,7 +66,6 @@ BEGIN
         FOREACH move IN ARRAY due LOOP
             move := inventory_written(move, inventory_time_as_cause(move), balance, moment);
             moves := moves || move;
-            moment := moment + interval '1 microsecond';
             balance := inventory_after(balance, move);
         END LOOP;
         balances[line.slot] := balance;
@@ -80,7 +80,8 @@ BEGIN
             CONTINUE;
         END IF;
 
-        as_of := least(coalesce(cause.occurred_at, moment), moment);
+        recorded := greatest(moment, balance.last_updated + interval '1 microsecond');
+        as_of := least(coalesce(cause.occurred_at, recorded), recorded);
         IF cause.kind = 'COUNT' THEN
             delta := delta - inventory_on_hand_at(balance, as_of, moves);
             is_newest := balance.count_as_of IS NULL
@@ -91,7 +92,7 @@ BEGIN
                                           actor, source, source_key, recorded_at)
             VALUES (line.tenant_id, line.product_id, line.location_id, as_of, coalesce(request ->> 'count_order', ''),
                     line.quantity, CASE WHEN is_newest THEN delta END, cause.actor, coalesce(cause.source, ''),
-                    coalesce(cause.source_key, ''), moment);
+                    coalesce(cause.source_key, ''), recorded);
             cause.occurred_at := as_of;
             IF is_newest THEN
                 balance.count_as_of := as_of;
@@ -126,7 +127,6 @@ BEGIN
             move := inventory_written(move, cause, balance, moment);
             moves := moves || move;
             ids := ids || move.id;
-            moment := moment + interval '1 microsecond';
             balance := inventory_after(balance, move);
             IF cause.kind <> 'COUNT' AND move.occurred_at <= balance.count_as_of THEN
                 absorbing := cause;
@@ -135,7 +135,6 @@ BEGIN
                 move := inventory_written(inventory_absorb(move), absorbing, balance, moment);
                 moves := moves || move;
                 ids := ids || move.id;
-                moment := moment + interval '1 microsecond';
                 balance := inventory_after(balance, move);
             END IF;
         END LOOP;
@@ -147,7 +146,7 @@ BEGIN
             'movement_ids', to_jsonb(ids),
             'kind', cause.kind, 'product_id', line.product_id, 'location_id', line.location_id,
             'on_hand', balance.quantity_on_hand, 'reserved', balance.quantity_reserved,
-            'available', balance.quantity_available, 'version', balance.version, 'recorded_at', moment);
+            'available', balance.quantity_available, 'version', balance.version, 'recorded_at', balance.last_updated);
     END LOOP;
 
     PERFORM inventory_apply(moves, balances);
@@ -185,7 +184,8 @@ BEGIN
         RETURN NULL;
     END IF;
     IF delta < 0 AND request ->> 'batch_number' IS NOT NULL THEN
-        SELECT least(b.quantity - b.reserved, CASE WHEN b.status = 'ACTIVE' THEN free END) INTO free
+        SELECT least(b.quantity - b.reserved, CASE WHEN b.status = 'ACTIVE' THEN free
+                     ELSE balance.quantity_on_hand - balance.quantity_reserved END) INTO free
           FROM inventory_batches AS b
          WHERE b.tenant_id = balance.tenant_id AND b.product_id = balance.product_id
            AND b.location_id = balance.location_id AND b.batch_number = request ->> 'batch_number';

@@ -24,14 +24,13 @@ DECLARE
     slot integer;
     verdict jsonb;
 BEGIN
-    SELECT array_agg(b), array_agg(false), greatest(clock_timestamp(), max(b.last_updated) + interval '1 microsecond')
-      INTO balances, is_swept, moment FROM inventory_lock(lines) AS b;
+    SELECT array_agg(b), array_agg(false) INTO balances, is_swept FROM inventory_lock(lines) AS b;
+    moment := clock_timestamp();
     FOR slot IN 1 .. coalesce(cardinality(balances), 0) LOOP
         CONTINUE WHEN NOT balances[slot].has_batches;
         FOR move IN SELECT * FROM inventory_retire_batches(balances[slot], moment) LOOP
             move := inventory_written(move, inventory_time_as_cause(move), balances[slot], moment);
             moves := moves || move;
-            moment := moment + interval '1 microsecond';
             balances[slot] := inventory_after(balances[slot], move);
         END LOOP;
     END LOOP;
@@ -55,7 +54,6 @@ BEGIN
                 FOR move IN SELECT * FROM inventory_expire_holds(balances[line.slot], moment) LOOP
                     move := inventory_written(move, inventory_time_as_cause(move), balances[line.slot], moment);
                     moves := moves || move;
-                    moment := moment + interval '1 microsecond';
                     balances[line.slot] := inventory_after(balances[line.slot], move);
                 END LOOP;
             END IF;
@@ -88,7 +86,6 @@ BEGIN
             FOR move IN SELECT * FROM inventory_holding(balances[line.slot], held, moment) LOOP
                 move := inventory_written(move, cause, balances[line.slot], moment);
                 moves := moves || move;
-                moment := moment + interval '1 microsecond';
                 balances[line.slot] := inventory_after(balances[line.slot], move);
                 IF move.batch_id IS NOT NULL THEN
                     holds := holds
