@@ -656,15 +656,11 @@ def _lock_balances(tenant: Tenant, product_ids: list[int]) -> dict[int, dict[int
     """Lock every balance of the products and return what is available: {product: {location: units}}.
 
     What is due there ends first: an expired hold or batch would show units where there are none, or hide some.
-    In the order of sql/lines.sql, so that two transactions never wait for each other in a circle.
     """
     available: dict[int, dict[int, int]] = {product_id: {} for product_id in product_ids}
     with connection.cursor() as cursor:
-        cursor.execute("SELECT inventory_expire_products(%s, %s)", [tenant.pk, product_ids])
         cursor.execute(
-            """SELECT product_id, location_id, quantity_available FROM inventory_balances
-               WHERE tenant_id = %s AND product_id = ANY(%s)
-               ORDER BY tenant_id, product_id, location_id FOR NO KEY UPDATE""",
+            "SELECT product, location, available FROM inventory_lock_products(%s, %s::bigint[])",
             [tenant.pk, product_ids],
         )
         for product_id, location_id, quantity in cursor.fetchall():

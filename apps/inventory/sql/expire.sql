@@ -60,11 +60,22 @@ BEGIN
     SELECT e.done, e.movements INTO balances, movements FROM inventory_expire_at(lines) AS e;
 END $$;
 
--- End what is due of some products of a tenant, wherever they are: before somebody looks where units are available.
-CREATE OR REPLACE FUNCTION inventory_expire_products(tenant bigint, products bigint[]) RETURNS integer
-LANGUAGE sql AS $$
-    SELECT (inventory_expire_at(coalesce(array_agg(
-               ROW(1, tenant_id, product_id, location_id, 0, slot)::inventory_line ORDER BY slot), '{}'))).movements
+-- Lock every balance of some products of a tenant, end what is due there, and answer what is available where: for
+-- somebody who looks for a place to take units from. One pass of locking: a balance that is made meanwhile is not in the
+-- answer, for to lock it later would break the order of locks.
+CREATE OR REPLACE FUNCTION inventory_lock_products(tenant bigint, products bigint[])
+RETURNS TABLE (product bigint, location bigint, available integer) LANGUAGE plpgsql AS $$
+DECLARE
+    lines inventory_line[];
+BEGIN
+    SELECT coalesce(array_agg(
+               ROW(1, tenant_id, product_id, location_id, 0, slot)::inventory_line ORDER BY slot), '{}') INTO lines
       FROM (SELECT tenant_id, product_id, location_id, row_number() OVER (ORDER BY product_id, location_id) AS slot
               FROM inventory_balances WHERE tenant_id = tenant AND product_id = ANY (products)) AS named;
-$$;
+    PERFORM inventory_expire_at(lines);
+    RETURN QUERY
+        SELECT b.product_id, b.location_id, b.quantity_available FROM unnest(lines) AS l
+         CROSS JOIN LATERAL (
+            SELECT * FROM inventory_balances AS x WHERE x.tenant_id = l.tenant_id AND x.product_id = l.product_id
+               AND x.location_id = l.location_id OFFSET 0) AS b;
+END $$;
