@@ -126,7 +126,7 @@ def running_up(folder: Path, port: int) -> Iterator[str]:
     finally:
         up.send_signal(signal.SIGINT)
         up.wait(60)
-        shutil.rmtree(folder / "data", ignore_errors=True)
+        shutil.rmtree(folder / "data", ignore_errors=True)  # thrown away: what cannot be deleted is /tmp's to clean
 
 
 def _printed_key(up: "subprocess.Popen[bytes]", output: Path) -> str:
