@@ -61,6 +61,10 @@ def test_a_killed_server_is_noticed(servers: ThrowawayServers) -> None:
     connection.ensure_connection()
     try:
         servers.postgres.kill()
+        for _attempt in range(100):  # its child that serves us dies a moment after it
+            if not connection.is_usable():
+                break
+            time.sleep(0.1)
         assert not connection.is_usable()
     finally:
         servers.postgres.start()
