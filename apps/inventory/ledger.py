@@ -16,6 +16,7 @@ another request it raises KeyReused. A refused request leaves its key unused.
 import hashlib
 import time
 import uuid
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -25,7 +26,7 @@ from typing import Any, TypeVar
 import msgspec
 from django.db import DataError, OperationalError, connection, transaction
 
-from apps.inventory.models import Batch, LedgerKey, Location, Movement
+from apps.inventory.models import Batch, LedgerKey, Movement
 from apps.inventory.refusals import (
     REFUSALS,
     CountOfBatch,
@@ -319,9 +320,11 @@ def _reserve_anywhere(
     *,
     is_fact: bool,
 ) -> list[Reserved]:
-    available = _lock_balances(tenant, sorted({line.product_id for line in lines if line.product_id is not None}))
+    if "refusal" in request:
+        raise request["refusal"]
+    available = _lock_places(request)
     if key is None or not _is_known(tenant, key):  # under the locks: a twin that came first has its answer by now
-        placed = _place_lines(tenant, lines, available, places, is_fact=is_fact)
+        placed = _place_lines(lines, available, places, is_fact=is_fact)
         request = {**request, "lines": [_line(line) for line in placed]}
     return _or_raise(_reserved(_call("inventory_reserve", [request])[0]))
 
@@ -620,9 +623,8 @@ def _is_known(tenant: Tenant, key: str) -> bool:
 
 
 def _place_lines(
-    tenant: Tenant,
     lines: Sequence[Line],
-    available: dict[int, dict[int, int]],
+    available: defaultdict[int, dict[int, int]],
     places: list[int] | None,
     *,
     is_fact: bool,
@@ -646,35 +648,26 @@ def _place_lines(
             if places is None or location_id in places
         }
         if is_fact and not left_at:
-            left_at = {_first_location(tenant, places): 0}
+            raise UnknownPlace  # the tenant has no place at all, or none of those
         taken = _fullest_first(product_id, quantity, left_at, is_fact=is_fact)
         placed.extend(Line(product_id, units, location_id) for location_id, units in taken.items())
     return placed
 
 
-def _lock_balances(tenant: Tenant, product_ids: list[int]) -> dict[int, dict[int, int]]:
-    """Lock every balance of the products and return what is available: {product: {location: units}}.
+def _lock_places(request: dict[str, Any]) -> defaultdict[int, dict[int, int]]:
+    """Lock every balance that the request may touch and return what is available: {product: {location: units}}.
 
     What is due there ends first: an expired hold or batch would show units where there are none, or hide some.
     """
-    available: dict[int, dict[int, int]] = {product_id: {} for product_id in product_ids}
+    available: defaultdict[int, dict[int, int]] = defaultdict(dict)
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT product, location, available FROM inventory_lock_products(%s, %s::bigint[])",
-            [tenant.pk, product_ids],
+            "SELECT product, location, available FROM inventory_lock_places(%s)",
+            [msgspec.json.encode(request).decode()],
         )
         for product_id, location_id, quantity in cursor.fetchall():
             available[product_id][location_id] = quantity
     return available
-
-
-def _first_location(tenant: Tenant, places: list[int] | None) -> int:
-    """Return where a sale is booked of a product that never had stock anywhere: the oldest of the locations."""
-    rows = Location.objects.filter(tenant=tenant)
-    location = (rows if places is None else rows.filter(pk__in=places)).order_by("pk").first()
-    if location is None:
-        raise UnknownPlace
-    return location.pk
 
 
 def _fullest_first(product_id: int, quantity: int, left_at: dict[int, int], *, is_fact: bool) -> dict[int, int]:

@@ -60,18 +60,40 @@ BEGIN
     SELECT e.done, e.movements INTO balances, movements FROM inventory_expire_at(lines) AS e;
 END $$;
 
--- Lock every balance of some products of a tenant, end what is due there, and answer what is available where: for
--- somebody who looks for a place to take units from. One pass of locking: a balance that is made meanwhile is not in the
--- answer, for to lock it later would break the order of locks.
-CREATE OR REPLACE FUNCTION inventory_lock_products(tenant bigint, products bigint[])
+-- For a reservation (see reserve.sql) some of whose lines may be taken anywhere: take its key, lock every balance that
+-- may have to do with it, end what is due there, and answer what is available where.
+--
+-- That is the balances of its lines that say where, all of its products', and (for a fact, which is never refused) one at
+-- the tenant's oldest place for a product that has none: those that are missing are made. All in one pass, for to lock or
+-- make one later would break the order of locks; a balance that is made meanwhile is not in the answer.
+CREATE OR REPLACE FUNCTION inventory_lock_places(asked jsonb)
 RETURNS TABLE (product bigint, location bigint, available integer) LANGUAGE plpgsql AS $$
 DECLARE
+    tenant bigint := asked ->> 'tenant_id';
+    among jsonb := asked -> 'among';  -- the only places for lines without one; NULL: any
+    first_place bigint := (SELECT min(id) FROM inventory_locations AS l
+                            WHERE l.tenant_id = tenant AND (among IS NULL OR among @> to_jsonb(l.id)));
+    named inventory_line[] := inventory_lines(jsonb_build_array(asked));
     lines inventory_line[];
 BEGIN
+    PERFORM inventory_take_keys(jsonb_build_array(asked), NULL);
     SELECT coalesce(array_agg(
-               ROW(1, tenant_id, product_id, location_id, 0, slot)::inventory_line ORDER BY slot), '{}') INTO lines
-      FROM (SELECT tenant_id, product_id, location_id, row_number() OVER (ORDER BY product_id, location_id) AS slot
-              FROM inventory_balances WHERE tenant_id = tenant AND product_id = ANY (products)) AS named;
+               ROW(1, tenant, product_id, location_id, 0, slot)::inventory_line ORDER BY slot), '{}') INTO lines
+      FROM (
+        SELECT product_id, location_id, row_number() OVER (ORDER BY product_id, location_id) AS slot
+          FROM (
+            SELECT product_id, location_id FROM unnest(named) AS l WHERE l.slot IS NOT NULL
+            UNION
+            SELECT b.product_id, b.location_id FROM inventory_balances AS b
+             WHERE b.tenant_id = tenant AND b.product_id IN (SELECT product_id FROM unnest(named))
+            UNION
+            SELECT l.product_id, first_place FROM unnest(named) AS l
+             WHERE (asked ->> 'is_fact')::boolean AND first_place IS NOT NULL
+               AND l.product_id IS NOT NULL AND l.slot IS NULL
+               AND NOT EXISTS (SELECT FROM inventory_balances AS b
+                                WHERE b.tenant_id = tenant AND b.product_id = l.product_id
+                                  AND (among IS NULL OR among @> to_jsonb(b.location_id)))) AS wanted
+      ) AS numbered;
     PERFORM inventory_expire_at(lines);
     RETURN QUERY
         SELECT b.product_id, b.location_id, b.quantity_available FROM unnest(lines) AS l
