@@ -118,7 +118,7 @@ def _read(queries: CaptureQueriesContext) -> list[tuple[str, str, float]]:
     for query in queries.captured_queries:
         if "key_0" not in query["sql"]:
             continue
-        with connection.cursor() as cursor:
+        with transaction.atomic(), connection.cursor() as cursor:  # SET LOCAL is for a transaction
             # so few rows may be read as fast without an index: the question is whether there is one
             cursor.execute("SET LOCAL enable_seqscan = off")
             cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {query['sql']}")
