@@ -105,7 +105,10 @@ def database(name: str, *, cure: str) -> dict[str, object]:
     value = text(name, cure=cure)
     if not value.startswith(("postgres://", "postgresql://")):
         refuse(name, "does not start with postgres://", "Saldo runs on PostgreSQL only: name such a database.")
-    return {**environ.Env.db_url_config(value), "ENGINE": "apps.common.postgres"}
+    config = dict(environ.Env.db_url_config(value))
+    # a process that hangs in a transaction holds balances that others need: the server ends it for us
+    options = {"options": "-c idle_in_transaction_session_timeout=60s", **config.get("OPTIONS", {})}
+    return {**config, "ENGINE": "apps.common.postgres", "OPTIONS": options}
 
 
 def fernet_keys(name: str, *, cure: str) -> list[str]:

@@ -329,10 +329,13 @@ def _reserve_anywhere(
     return _or_raise(_reserved(_call("inventory_reserve", [request])[0]))
 
 
-def reserve_many(requests: Sequence[ReserveRequest]) -> list[list[Reserved] | LedgerError]:
-    """Decide many reservations in one transaction, a verdict each. Every line says where. Does not wait for keys."""
+def reserve_many(requests: Sequence[ReserveRequest], *, wait_ms: int = WAIT_MS) -> list[list[Reserved] | LedgerError]:
+    """Decide many reservations in one transaction, a verdict each. Every line says where. Does not wait for keys.
+
+    wait_ms: how long to wait for a balance that somebody holds; with 0 its requests are StockBusy, the others done.
+    """
     asked = [_reserve_request(request) for request in requests]
-    return [_reserved(verdict) for verdict in _call("inventory_reserve", asked, wait_ms=WAIT_MS)]
+    return [_reserved(verdict) for verdict in _call("inventory_reserve", asked, wait_ms=wait_ms)]
 
 
 def confirm(
@@ -354,10 +357,10 @@ def release(tenant: Tenant, reservation_id: uuid.UUID | str, *, key: str, cause:
     return _or_raise(_ended(_call("inventory_end", [_end_request(asked)])[0]))
 
 
-def end_many(requests: Sequence[EndRequest]) -> list[Ended | LedgerError]:
-    """End many reservations in one transaction, a verdict each. Does not wait for keys."""
+def end_many(requests: Sequence[EndRequest], *, wait_ms: int = WAIT_MS) -> list[Ended | LedgerError]:
+    """End many reservations in one transaction, a verdict each. Does not wait for keys; wait_ms as reserve_many."""
     asked = [_end_request(request) for request in requests]
-    return [_ended(verdict) for verdict in _call("inventory_end", asked, wait_ms=WAIT_MS)]
+    return [_ended(verdict) for verdict in _call("inventory_end", asked, wait_ms=wait_ms)]
 
 
 def expire_due(balances_max: int = 200) -> int:
@@ -372,14 +375,14 @@ def expire_due(balances_max: int = 200) -> int:
             return made
 
 
-def block_batch(tenant: Tenant, batch_id: uuid.UUID | str, *, cause: Cause) -> int:
-    """Take a batch off sale and return how many free units that are. Raises UnknownBatch, BatchExpired."""
-    return _set_batch_status(tenant, batch_id, Batch.Status.BLOCKED, cause)
+def block_batch(tenant: Tenant, batch_id: uuid.UUID | str, *, cause: Cause, wait_ms: int | None = None) -> int:
+    """Take a batch off sale and return how many free units that are. Raises UnknownBatch, BatchExpired, StockBusy."""
+    return _set_batch_status(tenant, batch_id, Batch.Status.BLOCKED, cause, wait_ms)
 
 
-def unblock_batch(tenant: Tenant, batch_id: uuid.UUID | str, *, cause: Cause) -> int:
-    """Put a blocked batch back on sale and return how many units that frees. Raises UnknownBatch, BatchExpired."""
-    return _set_batch_status(tenant, batch_id, Batch.Status.ACTIVE, cause)
+def unblock_batch(tenant: Tenant, batch_id: uuid.UUID | str, *, cause: Cause, wait_ms: int | None = None) -> int:
+    """Put a blocked batch back on sale and return how many units that frees. Raises as block_batch does."""
+    return _set_batch_status(tenant, batch_id, Batch.Status.ACTIVE, cause, wait_ms)
 
 
 # --- requests to and verdicts from the SQL functions --------------------------------------------------------------
@@ -600,15 +603,22 @@ def _or_raise(verdict: T | LedgerError) -> T:
     return verdict
 
 
-def _set_batch_status(tenant: Tenant, batch_id: uuid.UUID | str, status: Batch.Status, cause: Cause) -> int:
+def _set_batch_status(
+    tenant: Tenant, batch_id: uuid.UUID | str, status: Batch.Status, cause: Cause, wait_ms: int | None
+) -> int:
     if not _is_uuid(batch_id):
         raise UnknownBatch
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT inventory_set_batch_status(%s, %s, %s, jsonb_populate_record(NULL::inventory_ledger, %s))",
-            [tenant.pk, str(batch_id), status.value, msgspec.json.encode(asdict(cause)).decode()],
-        )
-        verdict = msgspec.json.decode(cursor.fetchone()[0])
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT inventory_set_batch_status(%s, %s, %s, jsonb_populate_record(NULL::inventory_ledger, %s), %s)",
+                [tenant.pk, str(batch_id), status.value, msgspec.json.encode(asdict(cause)).decode(), wait_ms],
+            )
+            verdict = msgspec.json.decode(cursor.fetchone()[0])
+    except OperationalError as error:
+        if _state(error) == LOCK_NOT_AVAILABLE:
+            raise StockBusy from None
+        raise
     if refusal := _refusal(verdict):
         raise refusal
     return int(verdict["units"])

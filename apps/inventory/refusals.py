@@ -208,7 +208,7 @@ REFUSALS: dict[str, type[LedgerError]] = {
     for refusal in (
         *(InsufficientStock, KeyReused, KeyInFlight, UnknownReservation, AlreadyConfirmed, AlreadyReleased, Expired),
         *(QuantityExceedsReservation, UnknownSku, UnknownStore, VersionMismatch, AlreadyReversed, UnknownMovement),
-        *(UnknownBatch, BatchExpired, UnknownTransfer, TransferExceedsSent, InvalidQuantity),
+        *(UnknownBatch, BatchExpired, UnknownTransfer, TransferExceedsSent, InvalidQuantity, StockBusy),
     )
 }
 """Every code that the SQL functions may answer."""

@@ -280,6 +280,50 @@ def test_a_balance_that_somebody_holds_fails_its_own_requests_only(committed_sho
     assert isinstance(ledger.reserve_many(requests)[0], list)
 
 
+def test_what_is_free_is_answered_while_a_balance_is_held(committed_shop: Shop) -> None:
+    shop = committed_shop
+    shop.receive(shop.shirt, shop.store, 10)
+    shop.receive(shop.mug, shop.store, 10)
+    batch = shop.move(Movement.Kind.RECEIPT, 5, batch_number="A")
+    batch_id = Batch.objects.get(batch_number="A").pk
+    [hold] = shop.reserve(Line(shop.shirt.pk, 1, shop.store.pk))
+    end = ledger.EndRequest(
+        tenant_id=shop.tenant.pk, reservation_id=hold.reservation_id, is_confirmed=True, cause=shop.cause()
+    )
+    requests = [
+        ReserveRequest(tenant_id=shop.tenant.pk, lines=[Line(product.pk, 1, shop.store.pk)], cause=shop.cause())
+        for product in (shop.shirt, shop.mug)
+    ]
+    pos = Caller(shop)
+    holder = connection.copy()
+    try:
+        holder.set_autocommit(False)
+        with holder.cursor() as cursor:
+            cursor.execute("SELECT FROM inventory_balances WHERE product_id = %s FOR UPDATE", [shop.shirt.pk])
+        held, free = ledger.reserve_many(requests, wait_ms=0)
+        [unended] = ledger.end_many([end], wait_ms=0)
+        status, problem, headers = pos.post("/v1/stock/reserve", RESERVE, **{"Idempotency-Key": "checkout-8"})
+        blocked = pos.post(f"/v1/batches/{batch_id}/block", {"reason": "recall"})[:2]
+    finally:
+        holder.rollback()
+        holder.close()
+    assert isinstance(held, refusals.StockBusy)
+    assert isinstance(free, list)
+    assert isinstance(unended, refusals.StockBusy)
+    assert (status, problem["code"], headers["Retry-After"]) == (503, "stock_busy", "1")
+    assert (blocked[0], blocked[1]["code"]) == (503, "stock_busy")
+    assert shop.numbers(shop.shirt, shop.store)[:2] == (batch.on_hand, 1)
+    assert pos.post("/v1/stock/reserve", RESERVE, **{"Idempotency-Key": "checkout-8"})[0] == 200
+
+
+def test_how_long_a_verb_waits_does_not_outlive_it(shop: Shop) -> None:
+    shop.receive(shop.shirt, shop.store, 10)
+    with connection.cursor() as cursor:
+        ledger.post(shop.tenant, [shop.a_move(Movement.Kind.SALE, 1)], wait_ms=70)
+        cursor.execute("SHOW lock_timeout")
+        assert cursor.fetchone() == ("0",)
+
+
 def test_a_request_whose_twin_is_in_flight_is_409(committed_shop: Shop) -> None:
     shop = committed_shop
     shop.receive(shop.shirt, shop.store, 10)

@@ -113,3 +113,26 @@ def test_of_two_counts_that_nothing_orders_the_lower_rules_whichever_came_first(
     for units in counted:
         shop.move(Kind.COUNT, units, at=morning)
     assert shop.numbers(shop.shirt, shop.store) == (5, 0, 5)
+
+
+def test_counts_of_several_moments_in_one_call_each_see_their_own_past(shop: Shop, morning: datetime) -> None:
+    def hour(number: int) -> datetime:
+        return morning + timedelta(hours=number)
+
+    for number in range(4):
+        shop.move(Kind.RECEIPT, 10, at=hour(number))
+    shop.receive(shop.mug, shop.store, 5)
+    posted = ledger.post(
+        shop.tenant,
+        [
+            shop.a_move(Kind.COUNT, 18, at=hour(1)),  # 20 were known
+            shop.a_move(Kind.SALE, 1, at=hour(2)),
+            shop.a_move(Kind.COUNT, 4, product_id=shop.mug.pk),
+            shop.a_move(Kind.COUNT, 11, at=hour(0)),  # older: kept, changes nothing
+            shop.a_move(Kind.COUNT, 36, at=hour(3)),  # 18 + 10 - 1 + 10 = 37 were known
+            shop.a_move(Kind.COUNT, 30, at=hour(5)),
+        ],
+    )
+    assert [verdict.on_hand for verdict in posted if isinstance(verdict, ledger.Posted)] == [38, 37, 4, 37, 36, 30]
+    variances = Count.objects.filter(product=shop.shirt).order_by("id").values_list("variance", flat=True)
+    assert list(variances) == [-2, None, -1, -6]

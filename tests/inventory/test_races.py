@@ -286,3 +286,48 @@ def test_the_victim_of_a_deadlock_is_tried_again(
             Balance.objects.select_for_update(no_key=True).get(pk=first)  # the other one gives up after a second
         assert sum(row.quantity for row in reserving.result(20)) == 10
     assert deadlocks() == before + 1
+
+
+def test_a_basket_partly_without_a_place_locks_all_its_balances_in_one_order(
+    committed_shop: Shop, crowd: Crowd, deadlocks: Callable[[], int]
+) -> None:
+    """One takes its second line anywhere and makes the balance of its first; another makes that one and wants both."""
+    shop, before = committed_shop, deadlocks()
+    for number in range(20):
+        new, known = (
+            Product.objects.create(tenant=shop.tenant, sku=f"half-{number}-{n}", name="half").pk for n in range(2)
+        )
+        ledger.post(shop.tenant, [shop.a_move(Kind.RECEIPT, 20, product_id=known)])
+        baskets = [
+            [Line(new, 1, shop.store.pk), Line(known, 1)],
+            [Line(new, 1, shop.store.pk), Line(known, 1, shop.store.pk)],
+        ]
+
+        def take(client: int, baskets: list[list[Line]] = baskets) -> None:
+            shop.reserve(*baskets[client % 2], is_fact=True)
+
+        crowd.all_at_once(take)
+    assert deadlocks() == before
+
+
+def test_transfers_told_in_opposite_orders_do_not_deadlock(
+    committed_shop: Shop, crowd: Crowd, deadlocks: Callable[[], int]
+) -> None:
+    shop, before = committed_shop, deadlocks()
+    shop.receive(shop.shirt, shop.store, 400)
+    shop.receive(shop.shirt, shop.depot, 400)
+    for number in range(20):
+
+        def tell(client: int, number: int = number) -> None:
+            here, there = (shop.store, shop.depot) if client % 2 else (shop.depot, shop.store)
+            codes = [f"{number}-a", f"{number}-b"][:: 1 if client % 2 else -1]
+            moves = [
+                shop.a_move(
+                    Kind.TRANSFER_OUT, 1, location=here, transfer_code=code, other_location_id=there.pk, is_fact=True
+                )
+                for code in codes
+            ]
+            assert all(isinstance(verdict, ledger.Posted) for verdict in ledger.post(shop.tenant, moves))
+
+        crowd.all_at_once(tell)
+    assert deadlocks() == before

@@ -4,6 +4,7 @@ from datetime import timedelta
 from decimal import Decimal
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 
 from apps.inventory import ledger, refusals
@@ -56,6 +57,22 @@ def test_an_expired_hold_stops_counting_for_a_line_without_a_place(shop: Shop) -
     [held] = shop.reserve(Line(shop.shirt.pk, 5, shop.store.pk), ttl_seconds=60)
     let_it_pass(held.reservation_id)
     assert shop.reserve(Line(shop.shirt.pk, 5))[0].quantity == 5
+
+
+def test_no_more_due_holds_are_ended_than_a_request_needs(shop: Shop) -> None:
+    """To end them all would keep the balance locked for seconds; the sweeper ends the rest, a portion at a time."""
+    shop.receive(shop.shirt, shop.store, 1300)
+    line = Line(shop.shirt.pk, 1, shop.store.pk)
+    asked = ledger.ReserveRequest(tenant_id=shop.tenant.pk, lines=[line], cause=shop.cause(), ttl_seconds=60)
+    ledger.reserve_many([asked] * 1300)
+    Reservation.objects.update(expires_at=timezone.now())
+    shop.reserve(Line(shop.shirt.pk, 150, shop.store.pk))
+    assert shop.numbers(shop.shirt, shop.store) == (1300, 1250, 50)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT balances, movements FROM inventory_expire(10)")
+        assert cursor.fetchone() == (1, 1000)
+    assert ledger.expire_due() == 100
+    assert shop.numbers(shop.shirt, shop.store) == (1300, 150, 1150)
 
 
 def test_the_sweeper_ends_what_is_due_and_nothing_else(shop: Shop) -> None:
@@ -158,6 +175,21 @@ def test_the_average_cost_moves_with_receipts(shop: Shop) -> None:
     assert Balance.objects.get(product=shop.shirt).unit_cost == Decimal("3.5000")
     sold = shop.move(Kind.SALE, 5)
     assert Movement.objects.get(pk=sold.movement_ids[0]).unit_cost == Decimal("3.5000")
+
+
+def test_a_receipt_that_is_taken_back_takes_its_cost_with_it(shop: Shop) -> None:
+    shop.move(Kind.RECEIPT, 10, unit_cost=Decimal("2.00"))
+    dear = shop.move(Kind.RECEIPT, 30, unit_cost=Decimal("4.00"))
+    shop.move(Kind.ADJUSTMENT, -30, reverses_id=dear.movement_ids[0])
+    assert Balance.objects.get(product=shop.shirt).unit_cost == Decimal("2.0000")
+
+
+def test_the_cost_of_what_was_oversold_stays_when_its_receipt_is_taken_back(shop: Shop) -> None:
+    received = shop.move(Kind.RECEIPT, 10, unit_cost=Decimal("2.00"))
+    shop.move(Kind.SALE, 4)
+    shop.move(Kind.ADJUSTMENT, -10, reverses_id=received.movement_ids[0], is_fact=True)
+    balance = Balance.objects.get(product=shop.shirt)
+    assert (balance.on_hand, balance.unit_cost) == (-4, Decimal("2.0000"))
 
 
 def test_a_movement_is_reversed_once(shop: Shop) -> None:

@@ -151,7 +151,7 @@ def list_batches(request: HttpRequest, caller: Caller, query: BatchesQuery) -> P
     scope="stock:adjust",
     body=WhyBody,
     answer=Batch,
-    problems=problems("unknown_batch", "batch_expired"),
+    problems=problems("unknown_batch", "batch_expired", "stock_busy"),
     tags=("Batches",),
     body_example=WhyBody("recalled by the maker"),
     example=EXAMPLE,
@@ -169,7 +169,7 @@ def block_batch(request: HttpRequest, caller: Caller, body: WhyBody, batch_id: U
     scope="stock:adjust",
     body=WhyBody,
     answer=Batch,
-    problems=problems("unknown_batch", "batch_expired"),
+    problems=problems("unknown_batch", "batch_expired", "stock_busy"),
     tags=("Batches",),
     body_example=WhyBody("the maker's all-clear"),
     example=EXAMPLE,
@@ -181,7 +181,7 @@ def unblock_batch(request: HttpRequest, caller: Caller, body: WhyBody, batch_id:
 
 def _set(verb: Any, request: HttpRequest, caller: Caller, batch_id: UUID, reason: str) -> Batch:
     try:
-        verb(caller.tenant, batch_id, cause=cause_of(request, caller, reason))
+        verb(caller.tenant, batch_id, cause=cause_of(request, caller, reason), wait_ms=ledger.WAIT_MS)
     except LedgerError as refusal:
         raise refused(refusal) from None
     with connection.cursor() as cursor:

@@ -1,10 +1,12 @@
 """What the addresses of the ledger share: keys, versions, causes, and the ledger's refusals as problems.
 
 Reservations and their ends that arrive together are combined (combine.py); nothing else stands between a decoded body
-and the ledger.
+and the ledger. First they take what is free: whoever needs a balance that somebody holds waits for it apart, so that it
+keeps nobody else waiting.
 """
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Annotated
 from uuid import UUID
 
@@ -17,7 +19,7 @@ from apps.common.problems import Problem
 from apps.inventory import ledger, stock
 from apps.inventory.combine import Combiner
 from apps.inventory.ledger import Cause, Ended, EndRequest, Line, Move, Reserved, ReserveRequest
-from apps.inventory.refusals import LedgerError
+from apps.inventory.refusals import LedgerError, StockBusy
 from apps.tenants.identity import Caller
 
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
@@ -56,8 +58,12 @@ STATUSES = {
 PASSING = ("idempotency_key_in_flight", "stock_busy")
 """Refusals that a second try does not meet."""
 
-_reservations: Combiner[ReserveRequest, list[Reserved] | LedgerError] = Combiner(ledger.reserve_many)
-_endings: Combiner[EndRequest, Ended | LedgerError] = Combiner(ledger.end_many)
+_reservations: Combiner[ReserveRequest, list[Reserved] | LedgerError] = Combiner(
+    partial(ledger.reserve_many, wait_ms=0)
+)
+_endings: Combiner[EndRequest, Ended | LedgerError] = Combiner(partial(ledger.end_many, wait_ms=0))
+_waiting_reservations: Combiner[ReserveRequest, list[Reserved] | LedgerError] = Combiner(ledger.reserve_many)
+_waiting_endings: Combiner[EndRequest, Ended | LedgerError] = Combiner(ledger.end_many)
 
 
 def problems(*codes: str) -> tuple[tuple[str, int], ...]:
@@ -132,16 +138,16 @@ def reserve_together(
     request: HttpRequest, caller: Caller, lines: Sequence[Line], key: str | None, ttl: int, requester: str
 ) -> list[Reserved] | LedgerError:
     """Reserve lines, all or nothing, and return the verdict."""
-    return _reservations.submit(
-        ReserveRequest(
-            tenant_id=caller.tenant_id,
-            lines=lines,
-            cause=cause_of(request, caller),
-            key=key,
-            ttl_seconds=ttl,
-            requester_id=requester,
-        )
+    asked = ReserveRequest(
+        tenant_id=caller.tenant_id,
+        lines=lines,
+        cause=cause_of(request, caller),
+        key=key,
+        ttl_seconds=ttl,
+        requester_id=requester,
     )
+    verdict = _reservations.submit(asked)
+    return _waiting_reservations.submit(asked) if isinstance(verdict, StockBusy) else verdict
 
 
 def end_now(
@@ -154,16 +160,17 @@ def end_now(
     quantity: int | None = None,
 ) -> Ended:
     """Confirm or release a reservation. Raises Problem."""
-    verdict = _endings.submit(
-        EndRequest(
-            tenant_id=caller.tenant_id,
-            reservation_id=reservation_id,
-            is_confirmed=is_confirmed,
-            cause=cause_of(request, caller),
-            key=key,
-            quantity=quantity,
-        )
+    asked = EndRequest(
+        tenant_id=caller.tenant_id,
+        reservation_id=reservation_id,
+        is_confirmed=is_confirmed,
+        cause=cause_of(request, caller),
+        key=key,
+        quantity=quantity,
     )
+    verdict = _endings.submit(asked)
+    if isinstance(verdict, StockBusy):
+        verdict = _waiting_endings.submit(asked)
     if isinstance(verdict, LedgerError):
         raise refused(verdict)
     return verdict

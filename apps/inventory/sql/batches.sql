@@ -142,8 +142,8 @@ END $$;
 -- Take a batch off sale or put it back: what is free in it leaves what is available, or returns to it.
 -- Answers {"status", "units", "movement_id"}, or {"code"} when there is no such batch or its date has passed.
 CREATE OR REPLACE FUNCTION inventory_set_batch_status(
-    tenant bigint, batch_id uuid, wanted text, cause inventory_ledger
-) RETURNS jsonb LANGUAGE plpgsql AS $$
+    tenant bigint, batch_id uuid, wanted text, cause inventory_ledger, wait_ms integer DEFAULT NULL
+) RETURNS jsonb LANGUAGE plpgsql SET lock_timeout = 0 AS $$
 DECLARE
     batch inventory_batches;
     balance inventory_balances;
@@ -151,6 +151,7 @@ DECLARE
     move inventory_ledger;
     free integer;
 BEGIN
+    PERFORM set_config('lock_timeout', coalesce(wait_ms, 0)::text, true);
     SELECT * INTO batch FROM inventory_batches AS b WHERE b.tenant_id = tenant AND b.id = batch_id;
     IF NOT FOUND THEN
         RETURN '{"code": "unknown_batch"}';

@@ -8,7 +8,8 @@
 -- Balances are locked before reservations are read for good: an expiry holds the balance too, so one of two rivals
 -- waits and then sees what the other did.
 CREATE OR REPLACE FUNCTION inventory_end(requests jsonb, wait_ms integer DEFAULT NULL) RETURNS jsonb
-LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
+LANGUAGE plpgsql
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET lock_timeout = 0 AS $$
 DECLARE
     verdicts jsonb[] := inventory_take_keys(requests, wait_ms);
     lines inventory_line[];
@@ -33,7 +34,7 @@ BEGIN
             SELECT tenant_id, product_id, location_id FROM inventory_reservations
              WHERE id = (j ->> 'reservation_id')::uuid AND tenant_id = (j ->> 'tenant_id')::bigint OFFSET 0) AS r
       ) AS named;
-    SELECT array_agg(b) INTO balances FROM inventory_lock(lines) AS b;
+    SELECT array_agg(b) INTO balances FROM inventory_lock(lines, wait_ms = 0) AS b;
     moment := clock_timestamp();
 
     FOR asked IN
@@ -49,6 +50,10 @@ BEGIN
         held := asked.held;
         IF asked.slot IS NULL THEN
             verdicts[asked.n] := '{"code": "unknown_reservation"}';
+            CONTINUE;
+        END IF;
+        IF balances[asked.slot].id IS NULL THEN
+            verdicts[asked.n] := '{"code": "stock_busy"}';
             CONTINUE;
         END IF;
         -- an earlier request of this call may have ended it

@@ -1,9 +1,11 @@
 -- End what is due at the balances of these lines, which it locks: holds whose deadline and batches whose date has
--- passed. Returns at how many balances that went well, and how many movements it made.
+-- passed, of a balance `most_holds` (NULL: all). Returns at how many balances that went well, and how many movements it
+-- made.
 --
 -- A balance whose numbers no integer holds any more is left as it is, with a warning: it must not stop the others.
-CREATE OR REPLACE FUNCTION inventory_expire_at(lines inventory_line[], OUT done integer, OUT movements integer)
-LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION inventory_expire_at(
+    lines inventory_line[], most_holds integer, OUT done integer, OUT movements integer
+) LANGUAGE plpgsql AS $$
 DECLARE
     before inventory_balances;
     balance inventory_balances;
@@ -21,7 +23,7 @@ BEGIN
             FOR move IN
                 SELECT * FROM inventory_retire_batches(balance, moment)
                 UNION ALL
-                SELECT * FROM inventory_expire_holds(balance, moment)
+                SELECT * FROM inventory_expire_holds(balance, moment, most_holds)
             LOOP
                 move := inventory_written(move, inventory_time_as_cause(move), balance, moment);
                 of_this := of_this || move;
@@ -38,7 +40,8 @@ BEGIN
     movements := cardinality(moves);
 END $$;
 
--- End what is due, up to `most` balances of each sort at a time. The sweeper calls again until no balance was due; a
+-- End what is due, up to `most` balances of each sort and 1,000 holds of each balance at a time, for they stay locked
+-- while that lasts (60 µs a hold). The sweeper calls again until no balance was due; a
 -- batch of which nothing is free makes no movement.
 CREATE OR REPLACE FUNCTION inventory_expire(most integer, OUT balances integer, OUT movements integer)
 LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
@@ -57,7 +60,7 @@ BEGIN
             (SELECT tenant_id, product_id, location_id FROM inventory_batches
               WHERE status = 'ACTIVE' AND expiry_date <= clock_timestamp() ORDER BY expiry_date LIMIT most)) AS due
       ) AS named;
-    SELECT e.done, e.movements INTO balances, movements FROM inventory_expire_at(lines) AS e;
+    SELECT e.done, e.movements INTO balances, movements FROM inventory_expire_at(lines, 1000) AS e;
 END $$;
 
 -- For a reservation (see reserve.sql) some of whose lines may be taken anywhere: take its key, lock every balance that
@@ -94,7 +97,7 @@ BEGIN
                                 WHERE b.tenant_id = tenant AND b.product_id = l.product_id
                                   AND (among IS NULL OR among @> to_jsonb(b.location_id)))) AS wanted
       ) AS numbered;
-    PERFORM inventory_expire_at(lines);
+    PERFORM inventory_expire_at(lines, NULL);
     RETURN QUERY
         SELECT b.product_id, b.location_id, b.quantity_available FROM unnest(lines) AS l
          CROSS JOIN LATERAL (

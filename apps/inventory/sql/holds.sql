@@ -55,16 +55,20 @@ BEGIN
     END LOOP;
 END $$;
 
--- End the due holds of one balance, whose lock the caller has: the moves that give their units back.
-CREATE OR REPLACE FUNCTION inventory_expire_holds(balance inventory_balances, moment timestamptz)
+-- End due holds of one balance, whose lock the caller has, `most` of them (NULL: all): the moves that give their units
+-- back.
+CREATE OR REPLACE FUNCTION inventory_expire_holds(balance inventory_balances, moment timestamptz, most integer)
 RETURNS SETOF inventory_ledger LANGUAGE plpgsql AS $$
 DECLARE
     held inventory_reservations;
 BEGIN
     FOR held IN
         UPDATE inventory_reservations SET status = 'EXPIRED', updated_at = moment
-         WHERE tenant_id = balance.tenant_id AND product_id = balance.product_id AND location_id = balance.location_id
-           AND status = 'PENDING' AND expires_at <= moment RETURNING *
+         WHERE id = ANY (ARRAY(
+            SELECT id FROM inventory_reservations
+             WHERE tenant_id = balance.tenant_id AND product_id = balance.product_id
+               AND location_id = balance.location_id AND status = 'PENDING' AND expires_at <= moment
+             ORDER BY expires_at LIMIT most)) RETURNING *
     LOOP
         RETURN QUERY SELECT * FROM inventory_ending(held, 0, 'EXPIRE', balance.has_batches);
     END LOOP;

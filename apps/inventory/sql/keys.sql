@@ -3,7 +3,8 @@
 --
 -- A key is locked until the transaction ends, so that two callers with one key never both go on. A caller who waits at
 -- most `wait_ms` for a balance does not wait for a key at all: it is told that its twin is in flight. NULL is for
--- callers who are alone in their transaction: they wait as long as it takes.
+-- callers who are alone in their transaction: they wait as long as it takes. The functions that call this end the
+-- timeout with themselves (SET lock_timeout); with 0 they take only what is free (lines.sql), and 50 ms are for the rest.
 CREATE OR REPLACE FUNCTION inventory_take_keys(requests jsonb, wait_ms integer) RETURNS jsonb[] LANGUAGE plpgsql AS $$
 DECLARE
     verdicts jsonb[] := array_fill(NULL::jsonb, ARRAY[jsonb_array_length(requests)]);
@@ -14,7 +15,7 @@ BEGIN
             SELECT hashtextextended((r ->> 'tenant_id') || '/' || (r ->> 'key'), 0) AS lock_id
               FROM jsonb_array_elements(requests) AS r WHERE r ->> 'key' IS NOT NULL ORDER BY 1) AS locks;
     ELSE
-        PERFORM set_config('lock_timeout', wait_ms::text, true);
+        PERFORM set_config('lock_timeout', coalesce(nullif(wait_ms, 0), 50)::text, true);
     END IF;
     FOR asked IN
         SELECT n FROM (

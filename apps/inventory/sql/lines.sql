@@ -40,8 +40,10 @@ END $$;
 -- Lock every balance that the lines touch and return them in the order of their slots; those that are missing are made.
 --
 -- The order (tenant, product, location) is the same in every transaction, so two of them wait for each other but never
--- in a circle. NO KEY UPDATE lets the foreign keys of other writers pass.
-CREATE OR REPLACE FUNCTION inventory_lock(lines inventory_line[]) RETURNS SETOF inventory_balances
+-- in a circle. NO KEY UPDATE lets the foreign keys of other writers pass. With `only_free` a balance that somebody holds
+-- is not waited for: its row is NULL.
+CREATE OR REPLACE FUNCTION inventory_lock(lines inventory_line[], only_free boolean DEFAULT false)
+RETURNS SETOF inventory_balances
 LANGUAGE plpgsql AS $$
 DECLARE
     balances inventory_balances[];
@@ -54,12 +56,22 @@ BEGIN
            SELECT b.id FROM inventory_balances AS b WHERE b.tenant_id = l.tenant_id AND b.product_id = l.product_id
               AND b.location_id = l.location_id) IS NULL
      ORDER BY 1, 2, 3 ON CONFLICT DO NOTHING;
-    SELECT array_agg(locked) INTO balances
-      FROM (SELECT DISTINCT slot, tenant_id, product_id, location_id FROM unnest(lines)
-             WHERE slot IS NOT NULL ORDER BY slot) AS wanted
-     CROSS JOIN LATERAL (
-        SELECT * FROM inventory_balances AS b
-         WHERE b.tenant_id = wanted.tenant_id AND b.product_id = wanted.product_id
-           AND b.location_id = wanted.location_id FOR NO KEY UPDATE) AS locked;
+    IF only_free THEN
+        SELECT array_agg(locked) INTO balances
+          FROM (SELECT DISTINCT slot, tenant_id, product_id, location_id FROM unnest(lines)
+                 WHERE slot IS NOT NULL ORDER BY slot) AS wanted
+          LEFT JOIN LATERAL (
+            SELECT * FROM inventory_balances AS b
+             WHERE b.tenant_id = wanted.tenant_id AND b.product_id = wanted.product_id
+               AND b.location_id = wanted.location_id FOR NO KEY UPDATE SKIP LOCKED) AS locked ON true;
+    ELSE
+        SELECT array_agg(locked) INTO balances
+          FROM (SELECT DISTINCT slot, tenant_id, product_id, location_id FROM unnest(lines)
+                 WHERE slot IS NOT NULL ORDER BY slot) AS wanted
+         CROSS JOIN LATERAL (
+            SELECT * FROM inventory_balances AS b
+             WHERE b.tenant_id = wanted.tenant_id AND b.product_id = wanted.product_id
+               AND b.location_id = wanted.location_id FOR NO KEY UPDATE) AS locked;
+    END IF;
     RETURN QUERY SELECT * FROM unnest(balances);
 END $$;

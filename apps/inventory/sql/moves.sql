@@ -74,7 +74,8 @@ BEGIN
     RETURN late;
 END $$;
 
--- A balance as it is after one more movement, in memory. A receipt with its cost moves the average cost.
+-- A balance as it is after one more movement, in memory. A receipt with its cost moves the average cost, and the
+-- reversal of one (an adjustment with the receipt's cost) moves it back, unless nothing is left to have a cost.
 CREATE OR REPLACE FUNCTION inventory_after(balance inventory_balances, move inventory_ledger) RETURNS inventory_balances
 LANGUAGE plpgsql AS $$
 BEGIN
@@ -84,6 +85,10 @@ BEGIN
                 (balance.quantity_on_hand * balance.unit_cost + move.on_hand_delta * move.unit_cost)
                 / (balance.quantity_on_hand + move.on_hand_delta), 4)
             ELSE move.unit_cost END;
+    ELSIF move.reverses_id IS NOT NULL AND balance.unit_cost + move.unit_cost IS NOT NULL AND move.on_hand_after > 0 THEN
+        balance.unit_cost := round(greatest(
+            balance.quantity_on_hand * balance.unit_cost + move.on_hand_delta * move.unit_cost, 0)
+            / move.on_hand_after, 4);
     END IF;
     IF balance.counted_at IS NULL AND move.kind IN ('RECEIPT', 'ADJUSTMENT', 'COUNT', 'TRANSFER_IN') THEN
         balance.counted_at := move.recorded_at;

@@ -11,7 +11,8 @@
 -- counter-movement; an older count is kept and changes nothing. Of two counts of one moment and order the lower rules:
 -- that is safe, and does not depend on which came first. So any order of arrival ends in the same number.
 CREATE OR REPLACE FUNCTION inventory_post(requests jsonb, wait_ms integer DEFAULT NULL) RETURNS jsonb
-LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
+LANGUAGE plpgsql
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET lock_timeout = 0 AS $$
 DECLARE
     verdicts jsonb[] := inventory_take_keys(requests, wait_ms);
     lines inventory_line[] := inventory_lines(requests);
@@ -31,10 +32,19 @@ DECLARE
     recorded timestamptz;
     as_of timestamptz;
     is_newest boolean;
+    changed_since bigint[];  -- for each count of the call
     refusal jsonb;
 BEGIN
+    -- before any balance, in one order: of two calls that tell of several transfers neither waits for the other's row
+    PERFORM pg_advisory_xact_lock(lock_id) FROM (
+        SELECT DISTINCT hashtextextended('transfer/' || (r ->> 'tenant_id') || '/' || (r ->> 'transfer_code'), 0)
+            AS lock_id
+          FROM jsonb_array_elements(requests) AS r WHERE r ->> 'transfer_code' IS NOT NULL ORDER BY 1) AS locks;
     SELECT array_agg(b) INTO balances FROM inventory_lock(lines) AS b;
     moment := clock_timestamp();
+    IF requests @> '[{"kind": "COUNT"}]' THEN
+        changed_since := inventory_changed_since(requests, lines);
+    END IF;
 
     FOREACH line IN ARRAY lines LOOP
         CONTINUE WHEN verdicts[line.request] IS NOT NULL;
@@ -61,7 +71,7 @@ BEGIN
         IF delta < 0 AND NOT (request ->> 'is_fact')::boolean
            AND (balance.quantity_available + delta < (SELECT coalesce(sum(d.blocked_delta), 0) FROM unnest(due) AS d)
                 OR request ->> 'batch_number' IS NOT NULL) THEN
-            due := due || ARRAY(SELECT d FROM inventory_expire_holds(balance, moment) AS d);
+            due := due || ARRAY(SELECT d FROM inventory_expire_holds(balance, moment, NULL) AS d);
         END IF;
         FOREACH move IN ARRAY due LOOP
             move := inventory_written(move, inventory_time_as_cause(move), balance, moment);
@@ -83,7 +93,10 @@ BEGIN
         recorded := greatest(moment, balance.last_updated + interval '1 microsecond');
         as_of := least(coalesce(cause.occurred_at, recorded), recorded);
         IF cause.kind = 'COUNT' THEN
-            delta := delta - inventory_on_hand_at(balance, as_of, moves);
+            delta := delta - balance.quantity_on_hand + changed_since[line.request] + coalesce((
+                SELECT sum(m.on_hand_delta) FROM unnest(moves) AS m
+                 WHERE m.tenant_id = line.tenant_id AND m.product_id = line.product_id
+                   AND m.location_id = line.location_id AND m.occurred_at > as_of), 0);
             is_newest := balance.count_as_of IS NULL
                       OR (as_of, coalesce(request ->> 'count_order', '')) > (balance.count_as_of, balance.count_order)
                       OR (as_of, coalesce(request ->> 'count_order', '')) = (balance.count_as_of, balance.count_order)
@@ -109,6 +122,10 @@ BEGIN
             cause.unit_cost := coalesce(cause.unit_cost, (
                 SELECT unit_cost FROM inventory_transfers WHERE tenant_id = line.tenant_id
                    AND code = request ->> 'transfer_code' AND product_id = line.product_id));
+        ELSIF cause.reverses_id IS NOT NULL THEN
+            cause.unit_cost := coalesce(cause.unit_cost, (
+                SELECT unit_cost FROM inventory_ledger
+                 WHERE id = cause.reverses_id AND kind IN ('RECEIPT', 'TRANSFER_IN')));
         END IF;
 
         IF cause.kind = 'COUNT' AND NOT is_newest THEN
@@ -210,17 +227,32 @@ BEGIN
     RETURN NULL;
 END $$;
 
--- What was on hand at a moment, as everything known by now says, moves of this call included.
-CREATE OR REPLACE FUNCTION inventory_on_hand_at(
-    balance inventory_balances, moment timestamptz, moves inventory_ledger[]
-) RETURNS integer LANGUAGE sql AS $$
-    SELECT balance.quantity_on_hand
-         - coalesce((SELECT sum(on_hand_delta) FROM inventory_ledger
-                      WHERE tenant_id = balance.tenant_id AND product_id = balance.product_id
-                        AND location_id = balance.location_id AND occurred_at > moment AND recorded_at > moment), 0)
-         - coalesce((SELECT sum(on_hand_delta) FROM unnest(moves)
-                      WHERE tenant_id = balance.tenant_id AND product_id = balance.product_id
-                        AND location_id = balance.location_id AND occurred_at > moment), 0);
+-- By how much each count's balance changed after the count's moment, by the number of the request: each balance's
+-- movements are read once, however many counts there are. Moves of this call are not written yet, so not in it.
+CREATE OR REPLACE FUNCTION inventory_changed_since(requests jsonb, lines inventory_line[]) RETURNS bigint[]
+LANGUAGE sql AS $$
+    WITH counts AS (
+        SELECT l.*, (requests -> (l.request - 1) ->> 'occurred_at')::timestamptz + interval '1 microsecond' AS after
+          FROM unnest(lines) AS l
+         WHERE l.slot IS NOT NULL AND requests -> (l.request - 1) ->> 'kind' = 'COUNT'
+    ), balances AS (
+        SELECT slot, tenant_id, product_id, location_id, array_agg(DISTINCT after ORDER BY after) AS moments
+          FROM counts WHERE after IS NOT NULL GROUP BY slot, tenant_id, product_id, location_id
+    ), changes AS (
+        SELECT b.slot, m.bucket, m.units
+          FROM balances AS b CROSS JOIN LATERAL (
+            SELECT width_bucket(occurred_at, b.moments) AS bucket, sum(on_hand_delta) AS units
+              FROM inventory_ledger
+             WHERE tenant_id = b.tenant_id AND product_id = b.product_id AND location_id = b.location_id
+               AND occurred_at >= b.moments[1] AND recorded_at >= b.moments[1] GROUP BY 1 OFFSET 0) AS m
+    ), since AS (
+        SELECT slot, after, sum(units) OVER (PARTITION BY slot ORDER BY bucket DESC) AS units
+          FROM balances CROSS JOIN LATERAL unnest(moments) WITH ORDINALITY AS u (after, bucket)
+          LEFT JOIN changes USING (slot, bucket)
+    )
+    SELECT array_agg(coalesce(units, 0)::bigint ORDER BY n)
+      FROM generate_series(1, jsonb_array_length(requests)) AS n
+      LEFT JOIN counts ON request = n LEFT JOIN since USING (slot, after);
 $$;
 
 -- Keep what is on its way: sent at the origin, received at the destination, whichever is told first.

@@ -5,12 +5,12 @@
 -- Accepted: {"reservations": [{reservation_id, product_id, location_id, quantity, expires_at, available, version}],
 -- "created_at"}. Refused: {"code", …}.
 CREATE OR REPLACE FUNCTION inventory_reserve(requests jsonb, wait_ms integer DEFAULT NULL) RETURNS jsonb
-LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
+LANGUAGE plpgsql
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET lock_timeout = 0 AS $$
 DECLARE
     verdicts jsonb[] := inventory_take_keys(requests, wait_ms);
     lines inventory_line[] := inventory_lines(requests);
     balances inventory_balances[];
-    is_swept boolean[];  -- the balance's due holds were ended in this call
     moment timestamptz;
     moves inventory_ledger[] := '{}';
     reservations inventory_reservations[] := '{}';
@@ -22,12 +22,13 @@ DECLARE
     move inventory_ledger;
     held inventory_reservations;
     slot integer;
+    version bigint;
     verdict jsonb;
 BEGIN
-    SELECT array_agg(b), array_agg(false) INTO balances, is_swept FROM inventory_lock(lines) AS b;
+    SELECT array_agg(b) INTO balances FROM inventory_lock(lines, wait_ms = 0) AS b;
     moment := clock_timestamp();
     FOR slot IN 1 .. coalesce(cardinality(balances), 0) LOOP
-        CONTINUE WHEN NOT balances[slot].has_batches;
+        CONTINUE WHEN balances[slot].has_batches IS NOT TRUE;
         FOR move IN SELECT * FROM inventory_retire_batches(balances[slot], moment) LOOP
             move := inventory_written(move, inventory_time_as_cause(move), balances[slot], moment);
             moves := moves || move;
@@ -47,16 +48,21 @@ BEGIN
                     'code', CASE WHEN line.product_id IS NULL THEN 'unknown_sku' ELSE 'unknown_store' END);
                 EXIT;
             END IF;
+            IF balances[line.slot].id IS NULL THEN
+                verdicts[asked.request] := '{"code": "stock_busy"}';
+                EXIT;
+            END IF;
             CONTINUE WHEN (request ->> 'is_fact')::boolean;
-            -- an expired hold counts no longer, swept or not
-            IF balances[line.slot].quantity_available < line.quantity AND NOT is_swept[line.slot] THEN
-                is_swept[line.slot] := true;
-                FOR move IN SELECT * FROM inventory_expire_holds(balances[line.slot], moment) LOOP
+            -- an expired hold counts no longer, swept or not; no more are swept than it takes
+            WHILE balances[line.slot].quantity_available < line.quantity LOOP
+                version := balances[line.slot].version;
+                FOR move IN SELECT * FROM inventory_expire_holds(balances[line.slot], moment, 100) LOOP
                     move := inventory_written(move, inventory_time_as_cause(move), balances[line.slot], moment);
                     moves := moves || move;
                     balances[line.slot] := inventory_after(balances[line.slot], move);
                 END LOOP;
-            END IF;
+                EXIT WHEN balances[line.slot].version = version;
+            END LOOP;
             IF balances[line.slot].quantity_available < line.quantity THEN
                 verdicts[asked.request] := jsonb_build_object(
                     'code', 'insufficient_stock', 'product_id', line.product_id, 'location_id', line.location_id,
