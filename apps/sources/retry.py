@@ -10,6 +10,7 @@ import structlog
 from django.db import connection, transaction
 from django.utils import timezone
 
+from apps.sources import places
 from apps.sources.decoding import BATCH_MAX, Arrival, read_payload
 from apps.sources.models import Source, SourceEvent
 from apps.sources.settling import Item, lock_sources, settle
@@ -79,25 +80,27 @@ def _item(row: SourceEvent, source: Source, approved_by: str) -> Item:
     )
 
 
-MENDED = """
+WAITING_FOR_NAMES = """
+SELECT tenant_id, code, movement_type, coalesce(payload #>> '{data,sku}', ''), coalesce(payload #>> '{data,gtin}', ''),
+       coalesce(payload #>> '{data,location}', ''), payload #>> '{data,to_location}',
+       payload #>> '{data,from_location}', array_agg(id)
+  FROM source_event
+ WHERE status = 'PENDING' AND code IN ('unknown_sku', 'unknown_location')
+ GROUP BY 1, 2, 3, 4, 5, 6, 7, 8
+"""
+"""What waits for a product or a place, once for each set of names: there may be many sales of one unknown product."""
+
+WAITING_FOR_EVENTS = """
 SELECT e.id FROM source_event e
  WHERE e.status = 'PENDING' AND (
     e.code = 'stock_busy'
- OR (e.code = 'unknown_sku' AND EXISTS (
-        SELECT FROM inventory_products p WHERE p.tenant_id = e.tenant_id
-           AND p.sku = e.payload #>> '{data,sku}'))
- OR (e.code = 'unknown_location' AND NOT EXISTS (
-        SELECT FROM unnest(ARRAY[e.payload #>> '{data,location}',
-                                 nullif(e.payload #>> '{data,to_location}', ''),
-                                 nullif(e.payload #>> '{data,from_location}', '')]) AS told (code)
-         WHERE told.code IS NOT NULL AND NOT EXISTS (
-            SELECT FROM inventory_locations l WHERE l.tenant_id = e.tenant_id AND l.code = told.code)))
  OR (e.code = 'unknown_event' AND EXISTS (
         SELECT FROM source_event t WHERE t.tenant_id = e.tenant_id
            AND t.event_id = e.payload #>> '{data,reverses_event_id}'
            AND t.status IN ('APPLIED', 'DUPLICATE', 'RECORDED'))))
  ORDER BY e.id LIMIT %s
 """
+"""What waits for the event that it takes back, or for a balance that somebody held."""
 
 
 def again_what_is_mended() -> int:
@@ -106,11 +109,34 @@ def again_what_is_mended() -> int:
     Returns how many were tried.
     """
     with connection.cursor() as cursor:
-        cursor.execute(MENDED, [AUTOMATIC_MAX])
+        cursor.execute(WAITING_FOR_EVENTS, [AUTOMATIC_MAX])
         row_ids = [row_id for (row_id,) in cursor.fetchall()]
+    row_ids = sorted(row_ids + _whose_names_are_known())[:AUTOMATIC_MAX]
     if row_ids:
         again(row_ids)
     return len(row_ids)
+
+
+def _whose_names_are_known() -> list[int]:
+    """Return the events for whose names there is by now what they waited for."""
+    with connection.cursor() as cursor:
+        cursor.execute(WAITING_FOR_NAMES)
+        rows = cursor.fetchall()
+    asked: dict[int, dict[places.Named, list[tuple[str, list[int]]]]] = {}
+    for tenant_id, code, movement_type, *words, row_ids in rows:
+        name = places.named(movement_type, *words)
+        asked.setdefault(tenant_id, {}).setdefault(name, []).append((code, row_ids))
+    known: list[int] = []
+    for tenant_id, names in asked.items():
+        found = places.find(Tenant(pk=tenant_id), names)
+        known += [
+            row_id
+            for name, waiting_for in names.items()
+            for code, row_ids in waiting_for
+            if found[name].missing != code
+            for row_id in row_ids
+        ]
+    return known
 
 
 def waiting(status: Iterable[str] = RETRIED) -> list[int]:

@@ -22,9 +22,9 @@ from django.db import connection, transaction
 from django.utils.translation import gettext as _
 
 from apps.inventory import ledger
-from apps.inventory.models import Movement, Product
+from apps.inventory.models import Movement
 from apps.inventory.refusals import LedgerError
-from apps.sources import timing
+from apps.sources import places, timing
 from apps.sources.decoding import Arrival, MovementData, MovementEvent
 from apps.sources.models import MovementType, Source, SourceAuthority, SourceEvent
 from apps.sources.taxonomy import Meaning, Untranslatable, meaning
@@ -162,56 +162,29 @@ def _translate(items: Sequence[Item]) -> None:
 
 
 def _find_places(tenant: Tenant, items: Sequence[Item]) -> None:
-    """Find each event's product and locations, all in one query each. What is not known waits until it is."""
-    told = [(item, item.data, _other_code(item.data)) for item in items]
-    by_sku = _ids(PRODUCTS_BY_SKU, tenant, {data.sku for _item, data, _other in told})
-    by_gtin = _by_gtin(tenant, {data.gtin for _item, data, _other in told if data.gtin and data.sku not in by_sku})
-    places = _ids(LOCATIONS_BY_CODE, tenant, {code for _item, data, other in told for code in (data.location, other)})
-    for item, data, other in told:
-        item.product_id = by_sku.get(data.sku) or by_gtin.get(data.gtin)
-        item.location_id = places.get(data.location)
-        item.other_location_id = places.get(other)
-        if item.product_id is None:
+    """Find each event's product and locations. What is not known waits until it is."""
+    names = [(item, _names(item.data)) for item in items]
+    found = places.find(tenant, (name for _item, name in names))
+    for item, name in names:
+        behind = found[name]
+        item.product_id, item.location_id = behind.product_id, behind.location_id
+        item.other_location_id = behind.other_location_id
+        if behind.missing == places.UNKNOWN_SKU:
             detail = _(
                 "There is no product with the SKU “%(sku)s”; the movement waits and is applied when there is one."
             )
-            item.end(Status.PENDING, "unknown_sku", detail % {"sku": data.sku or data.gtin})
-        elif item.location_id is None or (other and item.other_location_id is None):
+            item.end(Status.PENDING, places.UNKNOWN_SKU, detail % {"sku": name.sku or name.gtin})
+        elif behind.missing == places.UNKNOWN_LOCATION:
             detail = _("There is no location “%(code)s”; the movement waits and is applied once there is one.")
-            missing = data.location if item.location_id is None else other
-            item.end(Status.PENDING, "unknown_location", detail % {"code": missing})
-        elif data.movement_type == MovementType.TRANSFER and item.other_location_id in {None, item.location_id}:
+            code = name.location if behind.location_id is None else name.other_location
+            item.end(Status.PENDING, places.UNKNOWN_LOCATION, detail % {"code": code})
+        elif item.data.movement_type == MovementType.TRANSFER and item.other_location_id in {None, item.location_id}:
             detail = _("A TRANSFER names two places: location and another to_location. Nothing was changed.")
             item.end(Status.REJECTED, "transfer_needs_two_places", detail)
 
 
-PRODUCTS_BY_SKU = "SELECT sku, id FROM inventory_products WHERE tenant_id = %s AND sku = ANY(%s)"
-LOCATIONS_BY_CODE = "SELECT code, id FROM inventory_locations WHERE tenant_id = %s AND code = ANY(%s)"
-
-
-def _ids(query: str, tenant: Tenant, names: set[str]) -> dict[str, int]:
-    """Return the ids by name. Plain SQL: the ORM takes longer to write an IN of 500 names than PostgreSQL to answer."""
-    with connection.cursor() as cursor:
-        cursor.execute(query, [tenant.pk, sorted(names - {""})])
-        return dict(cursor.fetchall())
-
-
-def _other_code(data: MovementData) -> str:
-    """Return the code of a transfer's other end; an empty text when it is no transfer, or does not say."""
-    if data.movement_type == MovementType.TRANSFER_IN:
-        return data.from_location or ""
-    if data.movement_type in {MovementType.TRANSFER, MovementType.TRANSFER_OUT}:
-        return data.to_location or ""
-    return ""
-
-
-def _by_gtin(tenant: Tenant, gtins: set[str]) -> dict[str, int]:
-    """Return the product of each GTIN that exactly one product carries."""
-    found: dict[str, list[int]] = {}
-    if gtins:
-        for gtin, product_id in Product.objects.filter(tenant=tenant, gtin__in=gtins).values_list("gtin", "id"):
-            found.setdefault(gtin, []).append(product_id)
-    return {gtin: product_ids[0] for gtin, product_ids in found.items() if len(product_ids) == 1}
+def _names(data: MovementData) -> places.Named:
+    return places.named(data.movement_type, data.sku, data.gtin, data.location, data.to_location, data.from_location)
 
 
 def _date(items: Sequence[Item], now: datetime) -> None:

@@ -225,6 +225,55 @@ def test_a_sale_at_an_unknown_place_waits(teller: Teller) -> None:
     assert (teller.on_hand(), teller.on_hand(location=place)) == (-2, 2)
 
 
+def test_a_sale_of_an_unknown_gtin_waits_until_exactly_one_product_carries_it(teller: Teller) -> None:
+    sale = teller.event(sku="", gtin="7890000000017")
+    assert teller.push([sale])["rejected"][0]["code"] == "unknown_sku"
+    assert retry.again_what_is_mended() == 0
+    hat = ProductFactory(tenant=teller.tenant, sku="HAT", gtin="7890000000017")
+    twin = ProductFactory(tenant=teller.tenant, sku="HAT-2", gtin="7890000000017")
+    assert retry.again_what_is_mended() == 0  # neither of the two
+    twin.delete()
+    assert retry.again_what_is_mended() == 1
+    assert (teller.stored(sale).status, teller.on_hand(hat)) == ("APPLIED", -1)
+
+
+def test_a_strangers_gtin_mends_nothing(teller: Teller) -> None:
+    teller.tell(teller.event(sku="", gtin="7890000000017"))
+    ProductFactory(tenant=open_teller().tenant, gtin="7890000000017")
+    assert retry.again_what_is_mended() == 0
+
+
+@pytest.mark.parametrize(
+    ("movement_type", "unused"),
+    [("SALE", "to_location"), ("SALE", "from_location"), ("TRANSFER_OUT", "from_location")],
+)
+def test_a_place_that_the_type_does_not_use_holds_nothing_back(teller: Teller, movement_type: str, unused: str) -> None:
+    told = teller.event(movement_type, location="S9", **{unused: "NOWHERE"})
+    assert teller.push([told])["rejected"][0]["code"] == "unknown_location"
+    assert retry.again_what_is_mended() == 0
+    place = LocationFactory(tenant=teller.tenant, code="S9")
+    assert retry.again_what_is_mended() == 1
+    assert (teller.stored(told).status, teller.on_hand(location=place)) == ("APPLIED", -1)
+
+
+def test_a_place_that_the_type_uses_is_waited_for(teller: Teller) -> None:
+    arrives = teller.event("TRANSFER_IN", location="S9", from_location="CD9")
+    assert teller.push([arrives])["rejected"][0]["code"] == "unknown_location"
+    LocationFactory(tenant=teller.tenant, code="S9")
+    assert retry.again_what_is_mended() == 0
+    LocationFactory(tenant=teller.tenant, code="CD9")
+    assert retry.again_what_is_mended() == 1
+    assert teller.stored(arrives).status == "APPLIED"
+
+
+def test_what_still_misses_something_else_says_so_and_goes_on_waiting(teller: Teller) -> None:
+    sale = teller.event(sku="HAT", location="S9")
+    teller.tell(sale)
+    ProductFactory(tenant=teller.tenant, sku="HAT")
+    assert (retry.again_what_is_mended(), teller.stored(sale).code) == (1, "unknown_location")
+    assert retry.again_what_is_mended() == 0
+
+
 def test_what_the_ledger_was_too_busy_for_is_tried_again_by_itself(
     teller: Teller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
