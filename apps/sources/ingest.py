@@ -86,7 +86,7 @@ def take_in(tenant: Tenant, sent: Sent, *, trace_id: uuid.UUID | None = None) ->
         sources = lock_sources(tenant, names=names)
         _note_clock(sources, sent, now)
         known = _known(tenant, sources, arrivals)
-        items, repeated, conflicts = _sort_out(sources, known, arrivals, sent.batch_id)
+        items, repeated, conflicts = _sort_out(sources, known, arrivals, batch_id=sent.batch_id, now=now)
         settle(tenant, items, now=now, trace_id=trace_id or uuid.uuid4())
         _keep_conflicts(tenant, conflicts, now)
         counters = _count(sources, arrivals, sent, now)
@@ -153,7 +153,12 @@ def _known(tenant: Tenant, sources: dict[str, Source], arrivals: Sequence[Arriva
 
 
 def _sort_out(
-    sources: dict[str, Source], known: dict[tuple[str, str], Known], arrivals: Sequence[Arrival], batch_id: str
+    sources: dict[str, Source],
+    known: dict[tuple[str, str], Known],
+    arrivals: Sequence[Arrival],
+    *,
+    batch_id: str,
+    now: datetime,
 ) -> tuple[list[Item], list[tuple[Arrival, Known | Item]], list[tuple[Arrival, Known | Item]]]:
     """Return what is new, what came before, and what conflicts with what came before."""
     items: list[Item] = []
@@ -164,7 +169,7 @@ def _sort_out(
         key = arrival.source, arrival.event_id
         before: Known | Item | None = first.get(key) or known.get(key)
         if before is None or _may_be_mended(before, arrival):
-            item = Item(arrival, sources[arrival.source], batch_id=batch_id)
+            item = Item(arrival, sources[arrival.source], now, batch_id=batch_id)
             if isinstance(before, Known):
                 item.row_id, item.is_stored = before.row_id, True
             first[key] = item

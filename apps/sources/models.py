@@ -199,7 +199,8 @@ class SourceEvent(models.Model):
     )
     batch_id = models.CharField(_("batch"), max_length=100, blank=True)
     occurred_at = models.DateTimeField(_("occurred at"), null=True)  # by the hub's clock
-    received_at = models.DateTimeField(_("received at"), db_default=Now())
+    clock_offset_ms = models.IntegerField(_("clock ahead by (ms)"), null=True)  # as it arrived
+    received_at = models.DateTimeField(_("received at"), db_default=Now())  # these contents
     applied_at = models.DateTimeField(_("applied at"), null=True)
     approved_by = models.CharField(_("approved by"), max_length=128, blank=True)
 

@@ -1,6 +1,7 @@
 """What waits, tried again: after its cause was mended (a product was made), or once a person approved it.
 
-The same road as on arrival, from the stored contents; an event that was applied meanwhile is left alone.
+The same road as on arrival, from the stored contents, as of when they arrived and by the source's clock of then; an
+event that was applied meanwhile is left alone.
 """
 
 import uuid
@@ -73,10 +74,12 @@ def _item(row: SourceEvent, source: Source, approved_by: str) -> Item:
     return Item(
         arrival,
         source,
+        row.received_at,
         row_id=row.pk,
         is_stored=True,
         approved_by=approved_by or row.approved_by,
         batch_id=row.batch_id,
+        clock_offset_ms=row.clock_offset_ms,
     )
 
 

@@ -66,10 +66,12 @@ class Item:
 
     arrival: Arrival
     source: Source
+    arrived_at: datetime
     row_id: int = 0
     is_stored: bool = False  # it has a row already, to be written anew
     approved_by: str = ""
     batch_id: str = ""
+    clock_offset_ms: int | None = None  # how far the source's clock ran ahead when it arrived; None: as it does now
     status: str = ""
     code: str = ""
     detail: str = ""
@@ -111,6 +113,7 @@ def lock_sources(tenant: Tenant, *, names: Iterable[str] = (), ids: Iterable[int
 def settle(tenant: Tenant, items: Sequence[Item], *, now: datetime, trace_id: uuid.UUID) -> None:
     """Decide every item, post what has an effect, and write every event's row. Inside the caller's transaction.
 
+    now: when the rows are written; each item is judged as of when it arrived.
     trace_id: of movements whose event names no trace of its own.
 
     Afterwards each item's `status`, `code`, `detail` and `movement_ids` say what came of it. Never raises for what an
@@ -122,9 +125,10 @@ def settle(tenant: Tenant, items: Sequence[Item], *, now: datetime, trace_id: uu
     for item in items:
         if item.arrival.event is None:
             item.end(Status.REJECTED, item.arrival.code, item.arrival.detail)
+    _date(_open(items))
     _translate(_open(items))
     _find_places(tenant, _open(items))
-    _date(_open(items), now)
+    _quarantine_old(_open(items))
     _ask_authority(tenant, _open(items))
     _find_reversed(tenant, [item for item in _open(items) if item.data.reverses_event_id])
     _claim(tenant, _open(items))
@@ -149,6 +153,17 @@ def _give_ids(items: Sequence[Item]) -> None:
 
 
 # --- deciding, in the order of `settle` ---------------------------------------------------------------------------
+
+
+def _date(items: Sequence[Item]) -> None:
+    """Put each event on the hub's clock, as it stood when the event arrived: a retry changes nothing about when."""
+    for item in items:
+        told = item.data.count.as_of if item.data.count else item.event.time
+        if item.clock_offset_ms is None:
+            device_ms = item.data.device_clock_offset_ms
+            item.clock_offset_ms = item.source.clock_offset_ms if device_ms is None else device_ms
+        ahead = timedelta(milliseconds=item.clock_offset_ms)
+        item.occurred_at, item.clock_note = timing.by_our_clock(told, now=item.arrived_at, ahead=ahead)
 
 
 def _translate(items: Sequence[Item]) -> None:
@@ -187,20 +202,15 @@ def _names(data: MovementData) -> places.Named:
     return places.named(data.movement_type, data.sku, data.gtin, data.location, data.to_location, data.from_location)
 
 
-def _date(items: Sequence[Item], now: datetime) -> None:
-    """Put each event on the hub's clock; what is too old waits for approval."""
+def _quarantine_old(items: Sequence[Item]) -> None:
+    """Let what was too old when it arrived wait for approval. How long it waited here since is not its fault."""
     for item in items:
-        told = item.data.count.as_of if item.data.count else item.event.time
-        offset_ms = item.data.device_clock_offset_ms
-        ahead = timedelta(milliseconds=item.source.clock_offset_ms if offset_ms is None else offset_ms)
-        item.occurred_at, item.clock_note = timing.by_our_clock(told, now=now, ahead=ahead)
-        if timing.needs_approval(item.occurred_at, now=now) and not item.approved_by:
-            _quarantine(item)
-
-
-def _quarantine(item: Item) -> None:
-    detail = _("It happened more than %(days)d days ago; no stock was moved. It is applied once a person approves it.")
-    item.end(Status.QUARANTINED, "too_old", detail % {"days": timing.APPLIED_UNTIL.days})
+        assert item.occurred_at is not None  # noqa: S101  # every event that can be read was dated
+        if timing.needs_approval(item.occurred_at, now=item.arrived_at) and not item.approved_by:
+            detail = _(
+                "It happened more than %(days)d days ago; no stock was moved. It is applied once a person approves it."
+            )
+            item.end(Status.QUARANTINED, "too_old", detail % {"days": timing.APPLIED_UNTIL.days})
 
 
 def _ask_authority(tenant: Tenant, items: Sequence[Item]) -> None:
@@ -560,7 +570,7 @@ SELECT * FROM json_to_recordset(%s) AS r (
     id bigint, source_id bigint, event_id text, epoch integer, sequence bigint, payload_hash bytea, payload jsonb,
     movement_type text, business_key text, status text, code text, detail text, clock_note text, product_id bigint,
     location_id bigint, quantity integer, movement_ids bigint[], same_as_id bigint, reverses_id bigint, batch_id text,
-    occurred_at timestamptz, approved_by text)
+    occurred_at timestamptz, approved_by text, received_at timestamptz, clock_offset_ms integer)
 """
 """The rows that `_row` makes, as one JSON text: by far the fastest way to hand many over."""
 
@@ -571,10 +581,10 @@ INSERT = (
 INSERT INTO source_event (
     id, tenant_id, source_id, event_id, epoch, sequence, payload_hash, payload, movement_type, business_key, status,
     code, detail, clock_note, product_id, location_id, quantity, movement_ids, same_as_id, reverses_id, batch_id,
-    occurred_at, approved_by, received_at, applied_at)
+    occurred_at, approved_by, received_at, clock_offset_ms, applied_at)
 SELECT id, %s, source_id, event_id, epoch, sequence, payload_hash, payload, movement_type, business_key, status,
        code, detail, clock_note, product_id, location_id, quantity, movement_ids, same_as_id, reverses_id, batch_id,
-       occurred_at, approved_by, %s, CASE WHEN status = 'APPLIED' THEN %s::timestamptz END
+       occurred_at, approved_by, received_at, clock_offset_ms, CASE WHEN status = 'APPLIED' THEN %s::timestamptz END
   FROM r
 """
 )
@@ -588,6 +598,7 @@ UPDATE source_event AS e
        detail = r.detail, clock_note = r.clock_note, product_id = r.product_id, location_id = r.location_id,
        quantity = r.quantity, movement_ids = r.movement_ids, same_as_id = r.same_as_id,
        reverses_id = r.reverses_id, batch_id = r.batch_id, occurred_at = r.occurred_at, approved_by = r.approved_by,
+       received_at = r.received_at, clock_offset_ms = r.clock_offset_ms,
        applied_at = CASE WHEN r.status = 'APPLIED' THEN %s::timestamptz END
   FROM r WHERE e.id = r.id AND e.tenant_id = %s
 """
@@ -602,7 +613,7 @@ def _write(tenant: Tenant, items: Sequence[Item], now: datetime) -> None:
     known = [item for item in items if item.is_stored]
     with connection.cursor() as cursor:
         if new:
-            cursor.execute(INSERT, [_rows(new), tenant.pk, now, now])
+            cursor.execute(INSERT, [_rows(new), tenant.pk, now])
         if known:
             cursor.execute(REWRITE, [_rows(known), now, tenant.pk])
 
@@ -637,4 +648,6 @@ def _row(item: Item) -> dict[str, object]:
         "batch_id": item.batch_id,
         "occurred_at": item.occurred_at,
         "approved_by": item.approved_by,
+        "received_at": item.arrived_at,
+        "clock_offset_ms": item.clock_offset_ms,
     }

@@ -6,8 +6,10 @@ import pytest
 from django.core.management import call_command
 from django.utils import timezone
 
-from apps.sources import timing
+from apps.sources import retry, timing
+from apps.sources.models import SourceEvent
 from apps.sources.timing import Note
+from tests.factories import ProductFactory
 from tests.sources.conftest import Teller
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -75,6 +77,71 @@ def test_what_is_older_than_a_week_waits_for_approval(teller: Teller) -> None:
 def test_a_count_of_an_old_moment_waits_for_approval(teller: Teller) -> None:
     [result] = teller.tell(teller.counted(5, timezone.now() - timedelta(days=8)))
     assert (result["status"], result["code"]) == ("recorded", "too_old")
+
+
+def wait_here(event: SourceEvent, time: timedelta) -> None:
+    """Let a stored event have arrived that much earlier, and with it have happened that much earlier."""
+    told = datetime.fromisoformat(event.payload["time"]) - time
+    SourceEvent.objects.filter(pk=event.pk).update(
+        payload={**event.payload, "time": told.isoformat()}, received_at=event.received_at - time
+    )
+
+
+@pytest.mark.django_db
+def test_what_waited_here_for_more_than_a_week_is_applied_once_it_can_be(teller: Teller) -> None:
+    sale = teller.event("SALE", 2, sku="HAT")
+    teller.tell(sale)
+    wait_here(teller.stored(sale), timedelta(days=8))
+    arrived_at = teller.stored(sale).received_at
+    hat = ProductFactory(tenant=teller.tenant, sku="HAT")
+    assert retry.again_what_is_mended() == 1
+    event = teller.stored(sale)
+    assert (event.status, teller.on_hand(hat), event.received_at) == ("APPLIED", -2, arrived_at)
+    assert event.occurred_at == datetime.fromisoformat(event.payload["time"])
+
+
+@pytest.mark.django_db
+def test_what_was_too_old_when_it_came_waits_for_approval_whatever_else_it_waited_for(teller: Teller) -> None:
+    sale = teller.event(sku="HAT", time=(timezone.now() - timedelta(days=8)).isoformat())
+    assert [result["code"] for result in teller.tell(sale)] == ["unknown_sku"]
+    ProductFactory(tenant=teller.tenant, sku="HAT")
+    assert retry.again_what_is_mended() == 1
+    assert teller.stored(sale).code == "too_old"
+
+
+@pytest.mark.django_db
+def test_other_contents_under_the_id_of_a_rejected_event_are_judged_by_when_they_came(teller: Teller) -> None:
+    sale = teller.event(quantity="1.5")
+    teller.tell(sale)
+    wait_here(teller.stored(sale), timedelta(days=8))
+    told = teller.stored(sale).payload["time"]
+    [result] = teller.tell({**sale, "time": told, "data": {**sale["data"], "quantity": "1"}})
+    assert (result["code"], teller.on_hand()) == ("too_old", 0)
+
+
+@pytest.mark.django_db
+def test_a_retry_goes_by_the_clock_as_it_stood_when_the_event_came(teller: Teller) -> None:
+    now, hour, ahead = timezone.now(), timedelta(hours=1), timedelta(minutes=10)
+    sale = teller.event(sku="HAT", time=(now + ahead - hour).isoformat())
+    teller.push(teller.batch([sale], sent_at=(now + ahead + SECOND).isoformat()))
+    teller.push(teller.batch([], sent_at=now.isoformat()))  # somebody set the clock right
+    assert teller.source().clock_offset_ms == 0
+    ProductFactory(tenant=teller.tenant, sku="HAT")
+    assert retry.again_what_is_mended() == 1
+    event = teller.stored(sale)
+    assert (event.status, event.clock_note) == ("APPLIED", "flagged")
+    assert abs(event.occurred_at - (now - hour)) < timedelta(seconds=30)
+
+
+@pytest.mark.django_db
+def test_a_retry_cuts_a_clock_ahead_to_when_the_event_came(teller: Teller) -> None:
+    sale = teller.event(sku="HAT", time=(timezone.now() + timedelta(days=1)).isoformat())
+    teller.tell(sale)
+    wait_here(teller.stored(sale), timedelta(days=3))
+    ProductFactory(tenant=teller.tenant, sku="HAT")
+    retry.again_what_is_mended()
+    event = teller.stored(sale)
+    assert (event.status, event.clock_note, event.occurred_at) == ("APPLIED", "flagged", event.received_at)
 
 
 @pytest.mark.django_db
