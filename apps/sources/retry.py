@@ -8,8 +8,9 @@ import uuid
 from collections.abc import Iterable, Sequence
 
 import structlog
-from django.db import connection, transaction
+from django.db import InterfaceError, OperationalError, connection, transaction
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from apps.sources import places
 from apps.sources.decoding import BATCH_MAX, Arrival, read_payload
@@ -24,6 +25,9 @@ Status = SourceEvent.Status
 RETRIED = (Status.PENDING, Status.REJECTED)
 """What may come out otherwise the next time. Of the rejected, only what could be read."""
 
+INTERNAL_ERROR = "internal_error"
+"""Code of an event that the hub failed on. It is not tried by itself any more: that would fail every minute."""
+
 AUTOMATIC_MAX = 10_000
 """Events that one run of `again_what_is_mended` takes; the rest waits for the next."""
 
@@ -32,6 +36,8 @@ def again(row_ids: Sequence[int], *, approved_by: str = "") -> list[SourceEvent]
     """Send waiting events through again and return their rows in the order asked.
 
     `approved_by` also lets quarantined ones through, under that name. Rows in any other state are left as they are.
+    Never raises for what an event holds: one that the hub fails on goes on waiting, as `internal_error`, and holds up
+    no other. Raises OperationalError or InterfaceError when the database itself is away.
     """
     rows = SourceEvent.objects.filter(pk__in=row_ids).values_list("tenant_id", "id").order_by("tenant_id", "id")
     by_tenant: dict[int, list[int]] = {}
@@ -45,8 +51,24 @@ def again(row_ids: Sequence[int], *, approved_by: str = "") -> list[SourceEvent]
 
 
 def _again(tenant: Tenant, row_ids: Sequence[int], approved_by: str) -> None:
-    """Settle events of one tenant anew, in one transaction."""
+    """Settle events of one tenant anew: together, or else one by one, so that only those at fault go on waiting."""
     states = (*RETRIED, Status.QUARANTINED) if approved_by else RETRIED
+    try:
+        _again_together(tenant, row_ids, states, approved_by)
+    except (OperationalError, InterfaceError):
+        raise
+    except Exception:  # a defect of ours: show it on the event, go on with the others
+        log.exception("source_events_retry_broke", tenant_id=tenant.pk, events=len(row_ids), first_row_id=row_ids[0])
+        if len(row_ids) == 1:
+            detail = _("The hub failed on it, the log says why; no stock was moved. Try it again once that is mended.")
+            rows = SourceEvent.objects.filter(tenant=tenant, pk=row_ids[0], status__in=states)
+            rows.update(code=INTERNAL_ERROR, detail=detail)
+        else:
+            for row_id in row_ids:
+                _again(tenant, [row_id], approved_by)
+
+
+def _again_together(tenant: Tenant, row_ids: Sequence[int], states: Sequence[Status], approved_by: str) -> None:
     with transaction.atomic():
         source_ids = SourceEvent.objects.filter(pk__in=row_ids).values_list("source_id", flat=True).distinct()
         sources = {source.pk: source for source in lock_sources(tenant, ids=source_ids).values()}
