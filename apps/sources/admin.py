@@ -5,10 +5,15 @@ from typing import Any, ClassVar
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.formats import localize
+from django.utils.html import format_html_join
+from django.utils.safestring import mark_safe
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
-from apps.sources import retry
+from apps.inventory.models import Movement
+from apps.sources import doubts, retry
 from apps.sources.models import Source, SourceAuthority, SourceConflict, SourceEpoch, SourceEvent
 from apps.tenants.admin import ReadOnlyAdmin, TenantAdmin
 
@@ -62,6 +67,21 @@ class SourceAuthorityAdmin(TenantAdmin):
     search_fields: ClassVar = ["source_name"]
 
 
+class InDoubtFilter(admin.SimpleListFilter):
+    """Leaves the counts about which a clock leaves doubt (`doubts.py`)."""
+
+    title = _("doubt")
+    parameter_name = "doubt"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        """Offer the one choice."""
+        return [("counts", _("Counts with movements within 2 minutes"))]
+
+    def queryset(self, request: HttpRequest, queryset: "QuerySet[SourceEvent]") -> "QuerySet[SourceEvent]":
+        """Leave only those in doubt when that was chosen."""
+        return doubts.counts_in_doubt(queryset) if self.value() == "counts" else queryset
+
+
 @admin.register(SourceEvent)
 class SourceEventAdmin(ReadOnlyAdmin):
     """Movements told, newest first."""
@@ -77,12 +97,29 @@ class SourceEventAdmin(ReadOnlyAdmin):
         "clock_note",
         "occurred_at",
     ]
-    list_filter: ClassVar = ["status", "code", "movement_type", "clock_note", "tenant"]
+    list_filter: ClassVar = ["status", "code", "movement_type", "clock_note", InDoubtFilter, "tenant"]
     list_select_related: ClassVar = ["source"]
     search_fields: ClassVar = ["=event_id", "=business_key"]
     exclude: ClassVar = ["payload_hash"]
+    readonly_fields: ClassVar = ["doubtful_movements"]
     ordering: ClassVar = ["-id"]
     actions: ClassVar = ["try_again", "approve"]
+
+    @admin.display(description=_("movements within 2 minutes of this count"))
+    def doubtful_movements(self, event: SourceEvent) -> str:
+        """Say which movements the count may hold or not, and what the ledger takes them for. To settle it: count."""
+        lines = [
+            (
+                doubt.movement_id,
+                localize(timezone.localtime(doubt.occurred_at)),
+                Movement.Kind(doubt.kind).label,
+                f"{doubt.on_hand_delta:+}",
+                doubt.source,
+                _("taken as counted") if doubt.is_counted else _("taken as after the count"),
+            )
+            for doubt in doubts.doubts_of(event)
+        ]
+        return format_html_join(mark_safe("<br>"), "{}: {} {} {} ({}), {}", lines)
 
     @admin.action(description=_("Try again"), permissions=["retry"])
     def try_again(self, request: HttpRequest, rows: "QuerySet[SourceEvent]") -> None:

@@ -65,7 +65,7 @@ class CountFacts(Struct, frozen=True, omit_defaults=True):
     """When the units were counted, and (`as_of_sequence`) the last event of the source that the count includes."""
 
     as_of: Moment
-    as_of_sequence: Number | None = None
+    as_of_sequence: Number | None = None  # the moment rules; this shows where clocks disagree with it (doubts.py)
     session: Text100 = ""
 
 

@@ -12,7 +12,7 @@ Invariants, the first three held by the database:
 * an event's row and its movements commit together (`ingest.py`), so there is never one without the other;
 * everything up to an epoch's `ack_seq` is stored: the sender may forget it.
 
-Only `ingest.py` writes these tables, except authority, which people set.
+Only `ingest.py` and `retry.py` write these tables, except authority, which people set.
 """
 
 from typing import ClassVar
@@ -228,6 +228,12 @@ class SourceEvent(models.Model):
                 fields=["source", "status", "id"],
                 condition=Q(status__in=["PENDING", "QUARANTINED", "REJECTED"]),
                 name="event_waiting",
+            ),
+            # the counts that a person may have to look at; the one reader is doubts.py
+            models.Index(
+                fields=["tenant", "occurred_at"],
+                condition=Q(status="APPLIED", movement_type="COUNT"),
+                name="event_counted",
             ),
         ]
 

@@ -9,6 +9,9 @@ CORRECTED_FROM = timedelta(seconds=5)
 FLAGGED_FROM = timedelta(minutes=2)
 """Off by more than this, a person should set the clock: the event is marked."""
 
+NEAR_A_COUNT = timedelta(minutes=2)
+"""So near a count, clocks alone do not say whether it had seen a movement."""
+
 APPLIED_UNTIL = timedelta(days=7)
 """What is older waits for approval: its period may be closed. Seven days, because a fiscal note that was issued
 off-line may correctly arrive days later."""

@@ -10,7 +10,7 @@ from apps.sources import retry, timing
 from apps.sources.models import SourceEvent
 from apps.sources.timing import Note
 from tests.factories import ProductFactory
-from tests.sources.conftest import Teller
+from tests.sources.conftest import ERP, Teller
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
@@ -161,3 +161,13 @@ def test_a_count_asserts_what_was_there_at_its_moment(teller: Teller) -> None:
     assert teller.on_hand() == 7  # an older count changes nothing
     [result] = teller.tell(teller.counted(3, at(5)))
     assert (result["status"], teller.on_hand()) == ("accepted", 3)
+
+
+@pytest.mark.django_db
+def test_the_number_that_a_count_names_does_not_move_its_moment(teller: Teller) -> None:
+    now = timezone.now()
+    teller.tell(teller.event("SALE", 1, time=(now - 60 * MINUTE).isoformat(), sequence=7))
+    teller.tell(teller.event("RECEIPT", 5, time=(now - 40 * MINUTE).isoformat(), source=ERP))
+    as_of = (now - 20 * MINUTE).isoformat()
+    teller.tell(teller.event("COUNT", 9, mode="ABSOLUTE", count={"as_of": as_of, "as_of_sequence": 7}))
+    assert teller.on_hand() == 9  # what the other source received after number 7 was on the shelf and was counted
