@@ -254,7 +254,7 @@ PARAMETER = re.compile(r"<(?:(\w+):)?(\w+)>")
 SCHEMA_OF_CONVERTER: dict[str, Json] = {
     "int": {"type": "integer", "minimum": 0},
     "uuid": {"type": "string", "format": "uuid"},
-    "path": {"type": "string", "minLength": 1},  # slashes and all, as a source's name has them
+    **dict.fromkeys(("path", "store", "sku"), {"type": "string", "minLength": 1}),  # slashes and all, as %2F
     "slug": {"type": "string", "pattern": "^[-a-zA-Z0-9_]+$"},
 }
 EXAMPLES = {"storeId": "S1", "sku": "SKU-001"}

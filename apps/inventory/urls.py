@@ -1,10 +1,38 @@
-from django.urls import path
+"""The ledger's addresses.
+
+SKUs and store codes are the companies' own and may hold slashes. They come percent-encoded (`%2F`), but Django decodes
+an address before it looks for its view, so a name may span what looks like several steps. What is fixed around it says
+where it ends: of `stores/A/stock/B/stock/C/at` the store is `A` and the SKU `B/stock/C`. The addresses with something
+fixed at the end stand first: a SKU that itself ends in `/movements` or `/at` has its movements and its past there, and
+its stock with `POST /v1/stock/available`, as has a store with `/stock` in its code.
+"""
+
+from django.urls import path, register_converter
+from django.urls.converters import StringConverter
 
 from apps.inventory.api import batches, by_id, by_sku, history, oversells, reservations, transfers
 from apps.tenants.endpoint import by_method
 
+
+class StoreConverter(StringConverter):
+    """A store's code, up to the first `/stock/`."""
+
+    regex = r"(?s:.+?)"
+
+
+class SkuConverter(StringConverter):
+    """A SKU, up to the last thing that is fixed."""
+
+    regex = r"(?s:.+)"
+
+
+register_converter(StoreConverter, "store")
+register_converter(SkuConverter, "sku")
+
 urlpatterns = [
-    path("stores/<str:store_id>/stock/<str:sku>", by_sku.get_stock, name="stock"),
+    path("stores/<store:store_id>/stock/<sku:sku>/movements", history.list_balance_movements),
+    path("stores/<store:store_id>/stock/<sku:sku>/at", history.get_stock_at),
+    path("stores/<store:store_id>/stock/<sku:sku>", by_sku.get_stock, name="stock"),
     path("stock/reserve", by_sku.reserve),
     path("stock/confirm", by_sku.confirm),
     path("stock/confirm/<uuid:reservation_id>", by_sku.confirm_by_address),
@@ -17,8 +45,6 @@ urlpatterns = [
     path("release", by_id.release),
     path("adjust", by_id.adjust),
     path("available", by_id.available),
-    path("stores/<str:store_id>/stock/<str:sku>/movements", history.list_balance_movements),
-    path("stores/<str:store_id>/stock/<str:sku>/at", history.get_stock_at),
     path("stock/movements", history.list_movements),
     path("reservations", by_method(reservations.list_reservations, reservations.reserve_basket)),
     path("reservations/<uuid:reservation_id>", reservations.get_reservation),

@@ -152,7 +152,8 @@ def get_stock(request: HttpRequest, caller: Caller, store_id: str, sku: str) -> 
     """Stock of a SKU at a store.
 
     `storeId` is the location's code. The ETag is the balance's version: it changes with every movement. A product that
-    never was at the store has zeros.
+    never was at the store has zeros. Slashes in both come as `%2F`; a SKU that ends in `/movements` or `/at` is asked
+    for with `POST /v1/stock/available`.
     """
     found = stock_of(caller, sku=sku, store=store_id)
     answer = StockAnswer(found.sku, found.store, found.on_hand, found.reserved, found.available, found.version)
