@@ -92,6 +92,7 @@ PROBLEM: Json = {
                 "properties": {
                     "pointer": {"type": "string", "description": "JSON pointer to the value in the body."},
                     "parameter": {"type": "string", "description": "Name of the parameter of the address."},
+                    "header": {"type": "string", "description": "Name of the header."},
                     "detail": {"type": "string"},
                     "code": {"type": "string"},
                 },

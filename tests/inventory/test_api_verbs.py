@@ -204,6 +204,29 @@ def test_header_and_body_may_not_name_two_keys(stocked: Shop, pos: Caller) -> No
     assert pos.post("/v1/reserve", by_id(stocked), **{"Idempotency-Key": KEY})[0] == 200
 
 
+def test_the_header_alone_is_key_enough(stocked: Shop, pos: Caller) -> None:
+    body = by_id(stocked)
+    del body["idempotency_key"]
+    once = {"Idempotency-Key": "checkout-7"}
+    first, again = (pos.post("/v1/reserve", body, **once) for _ in range(2))
+    assert (first[0], again[0], again[1], again[2]["Idempotency-Replayed"]) == (200, 200, first[1], "true")
+    assert pos.post("/v1/reserve", {**body, "quantity": 3}, **once)[1]["code"] == "idempotency_key_reused"
+    status, problem, _ = pos.post("/v1/reserve", body)
+    assert (status, problem["code"]) == (422, "validation_failed")
+    assert [(error["pointer"], error["code"]) for error in problem["errors"]] == [("/idempotency_key", "missing")]
+    assert stocked.numbers(stocked.shirt, stocked.store) == (10, 2, 8)
+
+
+@pytest.mark.parametrize("url", ["/v1/reserve", "/v1/stock/reserve"])
+@pytest.mark.parametrize(("key", "code"), [("", "wrong_length"), ("x" * 129, "wrong_length"), ("a\0b", "nul_character")])
+def test_a_key_that_cannot_be_kept_is_named(stocked: Shop, pos: Caller, url: str, key: str, code: str) -> None:
+    body = RESERVE if "stock" in url else by_id(stocked, idempotency_key=None)
+    status, problem, _ = pos.post(url, body, **{"Idempotency-Key": key})
+    assert (status, problem["code"]) == (422, "validation_failed")
+    assert [(error["header"], error["code"]) for error in problem["errors"]] == [("Idempotency-Key", code)]
+    assert not Reservation.objects.exists()
+
+
 def test_an_adjustment_is_a_request(stocked: Shop, pos: Caller) -> None:
     body = by_id(stocked, quantity=-11, reason="broken", idempotency_key=None)
     status, problem, _ = pos.post("/v1/adjust", body)

@@ -5,7 +5,9 @@ from uuid import UUID
 
 import msgspec
 from django.http import HttpRequest
+from django.utils.translation import gettext as _
 
+from apps.common.problems import validation_failed
 from apps.inventory import ledger
 from apps.inventory.api.calls import (
     ENDED_PROBLEMS,
@@ -34,13 +36,13 @@ from apps.tenants.identity import Caller
 
 
 class ReserveBody(msgspec.Struct):
-    """Requirement 003's request; its limits are checked here."""
+    """Requirement 003's request; its limits are checked here. The key may come as `Idempotency-Key` instead."""
 
     product_id: UUID
     warehouse_id: UUID
     quantity: Annotated[int, msgspec.Meta(ge=1, le=1000)]
-    idempotency_key: Key
     ttl_seconds: Annotated[int, msgspec.Meta(ge=60, le=3600)]
+    idempotency_key: Key | None = None
 
 
 class ReserveAnswer(msgspec.Struct):
@@ -124,18 +126,22 @@ class AvailableQuery(msgspec.Struct):
         UUID("0199f7b2-0000-7000-8000-000000000001"),
         UUID("0199f7b2-0000-7000-8000-000000000002"),
         2,
-        "checkout-7f3e9a52c41b4d6e8f0a1b2c3d4e5f60",
         300,
+        "checkout-7f3e9a52c41b4d6e8f0a1b2c3d4e5f60",
     ),
     **KEYED,  # type: ignore[arg-type]
 )
 def reserve(request: HttpRequest, caller: Caller, body: ReserveBody) -> Reply:
     """Reserve units of a product at a warehouse.
 
-    The key makes it safe to repeat: the first answer is given again and nothing is reserved twice.
+    The key makes it safe to repeat: the first answer is given again and nothing is reserved twice. It is required, as
+    the `Idempotency-Key` header or in the body; in both it must be the same.
     """
     line = Line(None, body.quantity, product=str(body.product_id), location=str(body.warehouse_id))
     key = key_of(request, body.idempotency_key)
+    if key is None:
+        detail = _("Send a key here or as the Idempotency-Key header, so that a repeat reserves nothing twice.")
+        raise validation_failed([{"pointer": "/idempotency_key", "detail": detail, "code": "missing"}])
     made = reserve_now(request, caller, line, key, body.ttl_seconds, caller.actor)
     answer = ReserveAnswer(made.reservation_id, "PENDING", made.expires_at, made.created_at)
     return Reply(answer, headers=etag(made.version) | replayed(made.replayed))

@@ -15,7 +15,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext as _
 
 from apps.common.api_shell import trace_id_of
-from apps.common.problems import Problem
+from apps.common.problems import Problem, validation_failed
 from apps.inventory import ledger, stock
 from apps.inventory.combine import Combiner
 from apps.inventory.ledger import Cause, Ended, EndRequest, Line, Move, Reserved, ReserveRequest
@@ -92,14 +92,15 @@ def key_of(request: HttpRequest, in_body: str | None = None) -> str | None:
     """Return the idempotency key of a request: the header's or the body's; both must be the same.
 
     It is kept apart from the keys that the hub gives itself (`order:7:reserve`): no caller can take one of those.
-    Raises Problem 400 `idempotency_key_mismatch`, 422 `validation_failed` when it is too long.
+    Raises Problem 400 `idempotency_key_mismatch`, 422 `validation_failed` for a key that cannot be kept.
     """
     key: str | None = request.META.get("HTTP_IDEMPOTENCY_KEY", in_body)
     if key is None:
         return None
-    if not 1 <= len(key) <= KEY_LENGTH_MAX:
-        detail = _("An Idempotency-Key has 1 to %(most)s characters. Nothing was changed.") % {"most": KEY_LENGTH_MAX}
-        raise Problem(422, "validation_failed", detail)
+    if not 1 <= len(key) <= KEY_LENGTH_MAX or "\0" in key:
+        detail = _("An Idempotency-Key has 1 to %(most)s characters, none of them NUL.") % {"most": KEY_LENGTH_MAX}
+        code = "nul_character" if "\0" in key else "wrong_length"
+        raise validation_failed([{"header": "Idempotency-Key", "detail": detail, "code": code}])
     if in_body is not None and in_body != key:
         detail = _("The Idempotency-Key header and the body name different keys. Nothing was changed.")
         raise Problem(400, "idempotency_key_mismatch", detail)
