@@ -17,7 +17,7 @@ import hashlib
 import time
 import uuid
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -104,6 +104,8 @@ class Move:
     transfer_code, other_location_id: for TRANSFER_OUT (to where) and TRANSFER_IN (from where).
     count_order: decides between two counts of the same moment, such as the source's sequence, padded with zeros.
     reverses_id: the movement that this one takes back, at most once.
+    named: what a caller called the product and the places. Names change and ids do not say what was asked, so a repeat
+    is recognised by these. An id is 0 when nothing has the name now: then only a key that has its answer is accepted.
     """
 
     kind: Movement.Kind
@@ -121,6 +123,7 @@ class Move:
     other_location_id: int | None = None
     count_order: str = ""
     reverses_id: int | None = None
+    named: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -410,7 +413,10 @@ def _move_request(tenant: Tenant, move: Move) -> dict[str, Any]:
         "count_order": move.count_order,
         "reverses_id": move.reverses_id,
     }
-    return _with_key_and_cause(request, tenant.pk, move.key, move.cause)
+    asked = None
+    if move.named is not None:
+        asked = {**request, "lines": [{**move.named, "quantity": move.quantity}], "other_location_id": None}
+    return _with_key_and_cause(request, tenant.pk, move.key, move.cause, asked)
 
 
 def _reserve_request(asked: ReserveRequest, extra: Any = None) -> dict[str, Any]:
@@ -458,13 +464,16 @@ def _line(line: Line) -> dict[str, Any]:
     return {name: value for name in Line.__slots__ if (value := getattr(line, name)) is not None}
 
 
-def _with_key_and_cause(request: dict[str, Any], tenant_id: int, key: str | None, cause: Cause) -> dict[str, Any]:
+def _with_key_and_cause(
+    request: dict[str, Any], tenant_id: int, key: str | None, cause: Cause, asked: dict[str, Any] | None = None
+) -> dict[str, Any]:
     """Add who and why, and leave out what was not said.
 
-    The fingerprint is of what was asked, not of why: a retry has another trace id.
+    The fingerprint is of what was asked (None: the request itself), not of why: a retry has another trace id.
     """
     if key is not None:
-        request["fingerprint"] = hashlib.sha256(msgspec.json.encode(request, order="deterministic")).hexdigest()
+        told = msgspec.json.encode(request if asked is None else asked, order="deterministic")
+        request["fingerprint"] = hashlib.sha256(told).hexdigest()
     request.update({name: getattr(cause, name) for name in CAUSE_FIELDS}, tenant_id=tenant_id, key=key)
     request["occurred_at"] = _in_utc(cause.occurred_at)
     return {name: value for name, value in request.items() if value is not None and value != ""}

@@ -22,6 +22,7 @@ from apps.inventory.api.calls import (
     end_now,
     etag,
     expected_version,
+    ids_of,
     key_of,
     post_now,
     problems,
@@ -270,13 +271,13 @@ def restock(request: HttpRequest, caller: Caller, body: RestockBody) -> Reply:
     `expectedVersion` (or `If-Match`) is the version that was read: when the stock has moved since, nothing is changed
     and the answer is 412. `unitCost` moves the average cost.
     """
-    place = stock_of(caller, sku=body.sku, store=body.store_id)
+    named = {"sku": body.sku, "store": body.store_id}
     posted = post_now(
         caller,
         Move(
             kind=Movement.Kind.RECEIPT,
-            product_id=place.product_id or 0,
-            location_id=place.location_id or 0,
+            **ids_of(caller, **named),
+            named=named,
             quantity=body.qty,
             cause=cause_of(request, caller, body.reason),
             key=key_of(request),

@@ -19,7 +19,7 @@ from apps.common.problems import Problem, validation_failed
 from apps.inventory import ledger, stock
 from apps.inventory.combine import Combiner
 from apps.inventory.ledger import Cause, Ended, EndRequest, Line, Move, Reserved, ReserveRequest
-from apps.inventory.refusals import LedgerError, StockBusy
+from apps.inventory.refusals import LedgerError, StockBusy, UnknownPlace
 from apps.tenants.identity import Caller
 
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
@@ -183,6 +183,29 @@ def post_now(caller: Caller, move: Move) -> ledger.Posted:
     if isinstance(verdict, LedgerError):
         raise refused(verdict)
     return verdict
+
+
+def first_answer(caller: Caller, move: Move, unknown: Problem) -> ledger.Posted:
+    """Return what a repeated move was answered at first, though what it names is not found now. Raises Problem.
+
+    move: with ids of 0, so that nothing but its key can accept it. unknown: raised when it is no repeat.
+    """
+    [verdict] = ledger.post(caller.tenant, [move], wait_ms=ledger.WAIT_MS)
+    if isinstance(verdict, UnknownPlace):
+        raise unknown
+    if isinstance(verdict, LedgerError):
+        raise refused(verdict)
+    return verdict
+
+
+def ids_of(caller: Caller, *, sku: str, store: str) -> dict[str, int]:
+    """Return `product_id` and `location_id` for a Move; 0 for what the tenant does not have.
+
+    The ledger refuses a move of those, but not before it has looked up the key: a repeat is answered as at first, also
+    when the product has another name by then.
+    """
+    [found] = stock.read(caller.tenant_id, [{"sku": sku, "store": store}])
+    return {"product_id": found.product_id or 0, "location_id": found.location_id or 0}
 
 
 def stock_of(caller: Caller, **pair: str) -> stock.Stock:

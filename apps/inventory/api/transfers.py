@@ -25,14 +25,15 @@ from apps.inventory.api.calls import (
     Note,
     Units,
     cause_of,
+    first_answer,
+    ids_of,
     key_of,
     post_now,
     problems,
     refused,
     replayed,
-    stock_of,
 )
-from apps.inventory.api.lists import NewestFirst, PlaceQuery, RowId, Where, location_id, product_id
+from apps.inventory.api.lists import NewestFirst, PlaceQuery, RowId, Where, product_id
 from apps.inventory.ledger import Cause, Move
 from apps.inventory.models import Balance, Movement
 from apps.inventory.models import Transfer as TransferRow
@@ -169,15 +170,14 @@ def send_transfer(request: HttpRequest, caller: Caller, body: SendBody) -> Reply
     if body.from_store_id == body.to_store_id:
         detail = _("The units must go to another store than the one they leave.")
         raise validation_failed([{"pointer": "/toStoreId", "detail": detail, "code": "same_store"}])
-    origin = stock_of(caller, sku=body.sku, store=body.from_store_id)
-    destination = location_id(caller, body.to_store_id)
-    product, place = origin.product_id or 0, origin.location_id or 0
+    named = {"sku": body.sku, "store": body.from_store_id}
+    destination = ids_of(caller, sku=body.sku, store=body.to_store_id)["location_id"]
     key = key_of(request)
     code = body.code or _new_code(caller, key)
     move = Move(
         kind=Movement.Kind.TRANSFER_OUT,
-        product_id=product,
-        location_id=place,
+        **ids_of(caller, **named),
+        named={**named, "to_store": body.to_store_id},
         quantity=body.qty,
         cause=cause_of(request, caller, body.reason),
         key=key,
@@ -187,9 +187,9 @@ def send_transfer(request: HttpRequest, caller: Caller, body: SendBody) -> Reply
     )
     with transaction.atomic():  # the row shows afterwards whether the code was free: of two at once, one sees the other
         posted = post_now(caller, move)
-        row = TransferRow.objects.get(tenant_id=caller.tenant_id, code=code, product_id=product)
+        row = TransferRow.objects.get(tenant_id=caller.tenant_id, code=code, product_id=posted.product_id)
         told = (row.origin_id, row.destination_id, row.sent)
-        if not posted.replayed and told != (place, destination, body.qty):
+        if not posted.replayed and told != (posted.location_id, destination, body.qty):
             detail = _("Units of this product were sent under this code before. Nothing was moved.")
             raise Problem(409, "transfer_exists", detail, transferCode=code)
     return Reply(_shown(row), headers=replayed(posted.replayed))
@@ -216,20 +216,26 @@ def receive_transfer(request: HttpRequest, caller: Caller, body: ReceiveBody, co
 
     More than are on their way are refused; what is there beyond them is for a count to say.
     """
-    row = _transfer(caller, code, body.sku)
     move = Move(
         kind=Movement.Kind.TRANSFER_IN,
-        product_id=row.product_id,
-        location_id=row.destination_id or 0,
+        product_id=0,
+        location_id=0,
+        named={"sku": body.sku},
         quantity=body.qty,
         cause=cause_of(request, caller, body.reason),
         key=key_of(request),
         transfer_code=code,
-        other_location_id=row.origin_id,
         batch_number=body.batch_number,
         batch_expires_at=body.batch_expires_at,
     )
-    posted = post_now(caller, move)
+    try:
+        row = _transfer(caller, code, body.sku)
+    except Problem as unknown:
+        posted = first_answer(caller, move, unknown)
+        row = TransferRow.objects.get(tenant_id=caller.tenant_id, code=code, product_id=posted.product_id)
+    else:
+        there = {"product_id": row.product_id, "location_id": row.destination_id or 0}
+        posted = post_now(caller, replace(move, **there, other_location_id=row.origin_id))
     return Reply(_shown(row), headers=replayed(posted.replayed))
 
 
