@@ -158,19 +158,20 @@ def list_movements(request: HttpRequest, caller: Caller, query: MovementsQuery) 
     document. A page may hold fewer than `limit`, even none: only `next` of null is the end.
     """
     where = Where.of(caller)
-    where.add("tenant_id = %(tenant)s")
     where.add_place(caller, query)
     where.add("kind = %(kind)s", kind=query.kind)
     where.add("reference_type = %(reference_type)s", reference_type=query.reference_type)
     where.add("reference_id = %(reference_id)s", reference_id=query.reference_id)
     is_of_document = query.reference_type is not None and query.reference_id is not None
-    scope = "tenant_id = %(tenant)s AND reference_type = %(reference_type)s AND reference_id = %(reference_id)s"
+    scope = f"tenant_id = %(tenant)s AND {SETTLED}"
+    if is_of_document:
+        scope += " AND reference_type = %(reference_type)s AND reference_id = %(reference_id)s AND reference_type <> ''"
     rows = sql_pages.Rows(
         columns=COLUMNS,
         table="inventory_ledger",
         keys=("transaction_id", "id"),
         key_types=tuple[RowId, RowId],
-        scope=f"{scope} AND reference_type <> '' AND {SETTLED}" if is_of_document else SETTLED,
+        scope=scope,
         filters=where.conditions,
         params=where.params,
         joins=NAMES,
