@@ -26,13 +26,14 @@ from typing import Any, TypeVar
 import msgspec
 from django.db import DataError, OperationalError, connection, transaction
 
-from apps.inventory.models import Batch, LedgerKey, Movement
+from apps.inventory.models import Batch, LedgerKey, Movement, Reservation, Transfer
 from apps.inventory.refusals import (
     REFUSALS,
     CountOfBatch,
     InsufficientStock,
     InvalidBatchDate,
     InvalidQuantity,
+    InvalidValue,
     LedgerError,
     StockBusy,
     UnknownBatch,
@@ -60,7 +61,15 @@ WAIT_ALONE_MS = 50
 BATCH_YEARS = (2000, 8999)
 """Dates of goods that every calendar on the way can hold."""
 
-DEADLOCK, LOCK_NOT_AVAILABLE = "40P01", "55P03"  # PostgreSQL's codes
+DEADLOCK, LOCK_NOT_AVAILABLE, NUMBER_TOO_LARGE = "40P01", "55P03", "22003"  # PostgreSQL's codes
+
+TEXT_LENGTH_MAX = {
+    field.name: field.max_length
+    for model in (Movement, Reservation, Batch, LedgerKey)
+    for field in model._meta.fields
+    if field.max_length
+} | {"transfer_code": Transfer._meta.get_field("code").max_length}
+"""Characters that each text of a request may have, by its name there; asked only when the database refused one."""
 
 FACTS = frozenset(
     {Movement.Kind.RECEIPT, Movement.Kind.SALE, Movement.Kind.RETURN, Movement.Kind.LOSS, Movement.Kind.COUNT}
@@ -517,8 +526,10 @@ def _one_by_one(function: str, requests: list[dict[str, Any]], wait_ms: int | No
 
 def _refusal_of(error: Exception, request: dict[str, Any]) -> LedgerError:
     """Return what a database error means for the one request that met it. Raises it again when it means nothing."""
-    if isinstance(error, DataError):
+    if isinstance(error, DataError) and _state(error) == NUMBER_TOO_LARGE:
         return InvalidQuantity(quantity=_quantity(request))
+    if isinstance(error, DataError):
+        return InvalidValue(field=_text_at_fault(request))
     if _state(error) in (DEADLOCK, LOCK_NOT_AVAILABLE):
         return StockBusy()
     raise error
@@ -532,6 +543,15 @@ def _was_rolled_back(error: Exception) -> bool:
     """Tell whether the server itself answered with the error, so that nothing of the statement was done."""
     state = _state(error)
     return state != "" and state[:2] not in ("08", "57")  # connection lost, server going down
+
+
+def _text_at_fault(request: dict[str, Any]) -> str:
+    """Return the name of the text that is too long or holds a NUL character; `?` when it is something else."""
+    values = [pair for part in (request, *request.get("lines", ())) for pair in part.items()]
+    for name, value in values:
+        if isinstance(value, str) and ("\0" in value or len(value) > (TEXT_LENGTH_MAX.get(name) or len(value))):
+            return name
+    return "?"
 
 
 def _quantity(request: dict[str, Any]) -> Any:

@@ -28,6 +28,16 @@ class InvalidQuantity(LedgerError):
     template = gettext_noop("{quantity} is not a quantity that can be moved; nothing was changed.")
 
 
+class InvalidValue(LedgerError):
+    """A text is too long or holds a NUL character; `field` names it. Doors refuse such texts before they come here."""
+
+    code = "value_out_of_range"
+    template = gettext_noop(
+        "The value of {field} cannot be kept: it is too long or holds a NUL character. Nothing was changed; correct it and "
+        "send it again."
+    )
+
+
 class InsufficientStock(LedgerError):
     """Fewer units are available than were asked for."""
 

@@ -1,5 +1,6 @@
 """Time to live, parts, versions, transfers, costs, reversals, oversells, and many requests in one call."""
 
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
@@ -335,3 +336,32 @@ def test_names_that_are_no_ids_are_unknown(shop: Shop) -> None:
         ledger.release(shop.tenant, "order-7", key=shop.key(), cause=shop.cause())
     with pytest.raises(refusals.UnknownBatch):
         ledger.block_batch(shop.tenant, "A", cause=shop.cause())
+
+
+# --- texts that cannot be kept ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("text", ["x" * 201, "a\0b"])
+@pytest.mark.parametrize("field", ["reason", "reference_id", "source_key", "key", "batch_number", "transfer_code"])
+def test_a_text_that_cannot_be_kept_is_named_and_spoils_no_other(shop: Shop, field: str, text: str) -> None:
+    is_of_cause = field in ledger.CAUSE_FIELDS
+    cause = ledger.Cause(**{"actor": "test", **({field: text} if is_of_cause else {})})
+    bad = replace(shop.a_move(Kind.RECEIPT, 2), cause=cause, **({} if is_of_cause else {field: text}))
+    verdicts = ledger.post(shop.tenant, [shop.a_move(Kind.RECEIPT, 1), bad, shop.a_move(Kind.RECEIPT, 4)])
+    assert [isinstance(verdict, ledger.Posted) for verdict in verdicts] == [True, False, True]
+    assert isinstance(verdicts[1], refusals.InvalidValue)
+    assert (verdicts[1].code, verdicts[1].facts) == ("value_out_of_range", {"field": field})
+    assert shop.numbers(shop.shirt, shop.store) == (5, 0, 5)
+
+
+def test_a_name_with_a_nul_is_named_too(shop: Shop) -> None:
+    with pytest.raises(refusals.InvalidValue) as refused:
+        shop.reserve(Line(None, 1, sku="a\0b", store="S1"))
+    assert refused.value.facts == {"field": "sku"}
+
+
+def test_a_number_past_an_integer_is_still_a_quantity(shop: Shop) -> None:
+    for _ in range(2):
+        shop.receive(shop.shirt, shop.store, ledger.QUANTITY_MAX)
+    with pytest.raises(refusals.InvalidQuantity):
+        shop.receive(shop.shirt, shop.store, ledger.QUANTITY_MAX)

@@ -33,6 +33,7 @@ KEY_LENGTH_MAX = 128
 STATUSES = {
     "insufficient_stock": 409,
     "invalid_quantity": 422,
+    "value_out_of_range": 422,
     "idempotency_key_reused": 422,
     "idempotency_key_in_flight": 409,
     "unknown_reservation": 404,
