@@ -19,7 +19,7 @@ from drf_spectacular.openapi import AutoSchema
 
 from apps.common.api_shell import PREFIX
 from apps.common.problem_codes import CODES
-from apps.common.problems import CONTENT_TYPE
+from apps.common.problems import CONTENT_TYPE, camel
 from apps.tenants.endpoint import Endpoint
 from apps.tenants.scopes import SCOPES
 
@@ -267,7 +267,7 @@ TEXT: Json = {"type": "string", "minLength": 1, "pattern": "^[^/]+$"}
 def _path_parameters(path: str) -> list[Json]:
     parameters = []
     for converter, name in PARAMETER.findall(path):
-        shown = _camel_name(name)
+        shown = camel(name)
         example = {"example": EXAMPLES[shown]} if shown in EXAMPLES else {}
         schema = SCHEMA_OF_CONVERTER.get(converter, TEXT)
         parameters.append({"name": shown, "in": "path", "required": True, "schema": schema, **example})
@@ -299,12 +299,7 @@ def _header_parameter(name: str) -> Json:
 
 def _camel(path: str) -> str:
     """Return an address as OpenAPI writes it: `/v1/stores/{storeId}/…`."""
-    return PARAMETER.sub(lambda match: f"{{{_camel_name(match[2])}}}", path)
-
-
-def _camel_name(name: str) -> str:
-    first, *others = name.split("_")
-    return first + "".join(word.title() for word in others)
+    return PARAMETER.sub(lambda match: f"{{{camel(match[2])}}}", path)
 
 
 class DrfOperation(AutoSchema):

@@ -98,7 +98,7 @@ def _take_chunks(request: HttpRequest) -> None:
 def too_large() -> Problem:
     """Return the 413 that names the limit."""
     detail = _("The body is larger than %(limit)s bytes. Nothing was changed.") % {"limit": settings.API_BODY_MAX_BYTES}
-    return Problem(413, "body_too_large", detail, limit_bytes=settings.API_BODY_MAX_BYTES)
+    return Problem(413, "body_too_large", detail, limitBytes=settings.API_BODY_MAX_BYTES)
 
 
 def read_body(request: HttpRequest, max_bytes: int) -> bytes | None:

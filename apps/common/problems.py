@@ -1,8 +1,9 @@
 """Errors of the API as problem documents (RFC 9457), with a code that never changes.
 
 Every error a caller can meet has one shape: `type`, `title`, `status`, `detail` (what happened, what it means),
-`instance` (the address asked), `code` (stable, for programs), `trace_id` (for the log), and facts that help. Plain
-views and DRF's raise the same `Problem`; what else they raise is translated here. Titles and details follow the
+`instance` (the address asked), `code` (stable, for programs), `trace_id` (for the log), and facts that help, named in
+camelCase (`max_batch` alone is in the words of the ingest contract). Plain views and DRF's raise the same `Problem`;
+what else they raise is translated here. Titles and details follow the
 caller's language; codes do not, and each stands in problem_codes.py.
 """
 
@@ -45,6 +46,12 @@ class Problem(Exception):
         self.detail = detail
         self.headers = headers or {}
         self.facts = facts
+
+
+def camel(name: str) -> str:
+    """Return the name of a fact as callers see it: `reservationStatus` for `reservation_status`."""
+    first, *others = name.split("_")
+    return first + "".join(word.title() for word in others)
 
 
 def handle(error: Exception, context: dict[str, Any]) -> HttpResponse:

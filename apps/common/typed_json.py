@@ -100,27 +100,50 @@ def _described(message: str, pointer: str) -> dict[str, str]:
     what, _separator, path = message.partition(" - at `$")
     pointer += "".join(f"/{_escaped(step)}" for step in re.findall(r"[^.\[\]`]+", path) if step != "...")
     for pattern, code, sentence in _sentences():
-        if match := re.match(pattern, what):
+        if match := re.fullmatch(pattern, what, re.DOTALL):
             facts = match.groupdict()
             if "field" in facts:
                 pointer += f"/{_escaped(facts['field'])}"
-            return {"pointer": pointer, "detail": (sentence % facts)[:DETAIL_MAX_CHARACTERS], "code": code}
-    return {"pointer": pointer, "detail": what[:DETAIL_MAX_CHARACTERS], "code": "invalid"}
+            told = {name: _in_words(value) if name in ("wanted", "got") else value for name, value in facts.items()}
+            return {"pointer": pointer, "detail": (sentence % told)[:DETAIL_MAX_CHARACTERS], "code": code}
+    return {"pointer": pointer, "detail": _("This value is none that can be taken here."), "code": "invalid"}
 
 
 def _sentences() -> list[tuple[str, str, str]]:
-    """Return msgspec's messages as patterns, each with our code and sentence."""
+    """Return msgspec's messages as patterns, each with our code and sentence. Its own words are never shown."""
     return [
         (r"Object missing required field `(?P<field>.*)`", "missing", _("This value is missing.")),
-        (r"Expected `(?P<kind>.+)`, got `(?P<got>.+)`", "wrong_type", _("This must be %(kind)s, not %(got)s.")),
-        (r"Expected `\w+` of length (?P<limit>.+)", "wrong_length", _("The length must be %(limit)s.")),
+        (r"Expected `(?P<wanted>.+)`, got `(?P<got>.+)`", "wrong_type", _("This must be %(wanted)s, not %(got)s.")),
+        (r"Expected `\w+` of length >= (?P<limit>\d+)", "wrong_length", _("The length must be at least %(limit)s.")),
+        (r"Expected `\w+` of length <= (?P<limit>\d+)", "wrong_length", _("The length must be at most %(limit)s.")),
+        (r"Expected `\w+` of length (?P<limit>\d+).*", "wrong_length", _("The length must be %(limit)s.")),
         (r"Expected `\w+` matching regex (?P<form>.+)", "wrong_form", _("This must have the form %(form)s.")),
-        (r"Expected `\w+` (?P<limit>[<>]=? .+)", "out_of_range", _("This must be %(limit)s.")),
-        (r"Expected `datetime` with a timezone", "no_time_zone", _("The time needs a zone, such as Z or -03:00.")),
+        (r"Expected `\w+` >= (?P<limit>.+)", "out_of_range", _("This must be at least %(limit)s.")),
+        (r"Expected `\w+` <= (?P<limit>.+)", "out_of_range", _("This must be at most %(limit)s.")),
+        (r"Expected `datetime` with a timezone.*", "no_time_zone", _("The time needs a zone, such as Z or -03:00.")),
         (r".*out of range", "out_of_range", _("This number is larger than can exist here.")),
-        (r"Invalid enum value (?P<got>.+)", "unknown_value", _("%(got)s is not one of the allowed values.")),
-        (r"Invalid (?P<kind>.+)", "wrong_form", _("This is not a valid %(kind)s.")),
+        (r"Invalid (enum )?value (?P<value>.+)", "unknown_value", _("%(value)s is not one of the allowed values.")),
+        (r"Invalid UUID", "wrong_form", _("This is not an id (UUID).")),
+        (r"Invalid RFC3339 .+", "wrong_form", _("This is not a moment such as 2026-11-22T14:32:10Z.")),
+        (r"Invalid .+", "wrong_form", _("This does not have the form that is needed here.")),
     ]
+
+
+def _in_words(kinds: str) -> str:
+    """Return the kinds of values that msgspec names (`int | null`) in the caller's language."""
+    words = {
+        "int": _("a whole number"),
+        "float": _("a number"),
+        "decimal": _("a number"),
+        "str": _("a text"),
+        "bool": _("true or false"),
+        "array": _("a list"),
+        "object": _("an object"),
+        "null": _("null"),
+        "datetime": _("a moment such as 2026-11-22T14:32:10Z"),
+        "uuid": _("an id (UUID)"),
+    }
+    return _(" or ").join(dict.fromkeys(words.get(kind, _("something else")) for kind in kinds.split(" | ")))
 
 
 def _escaped(step: str) -> str:

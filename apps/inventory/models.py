@@ -32,6 +32,7 @@ from django.db import models
 from django.db.models import F, Func, Q
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from apps.tenants.models import Tenant
 
@@ -289,7 +290,7 @@ class Batch(models.Model):
     class Status(models.TextChoices):
         ACTIVE = "ACTIVE", _("Active")
         BLOCKED = "BLOCKED", _("Blocked")
-        EXPIRED = "EXPIRED", _("Expired")
+        EXPIRED = "EXPIRED", pgettext_lazy("batch", "Expired")
 
     id = models.UUIDField(primary_key=True, db_default=NewId())
     tenant = models.ForeignKey(

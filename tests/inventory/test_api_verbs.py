@@ -84,7 +84,8 @@ def test_confirm_after_cancel_is_refused(pos: Caller) -> None:
     _, reserved, _ = pos.post("/v1/stock/reserve", RESERVE)
     pos.post("/v1/stock/cancel", {"reservationId": reserved["reservationId"]})
     status, problem, _ = pos.post(f"/v1/stock/confirm/{reserved['reservationId']}")
-    assert (status, problem["code"]) == (409, "reservation_already_released")
+    assert (status, problem["code"], problem["reservationStatus"]) == (409, "reservation_already_released", "RELEASED")
+    assert "reservation_status" not in problem
 
 
 def test_a_part_is_confirmed(pos: Caller) -> None:
@@ -218,7 +219,9 @@ def test_the_header_alone_is_key_enough(stocked: Shop, pos: Caller) -> None:
 
 
 @pytest.mark.parametrize("url", ["/v1/reserve", "/v1/stock/reserve"])
-@pytest.mark.parametrize(("key", "code"), [("", "wrong_length"), ("x" * 129, "wrong_length"), ("a\0b", "nul_character")])
+@pytest.mark.parametrize(
+    ("key", "code"), [("", "wrong_length"), ("x" * 129, "wrong_length"), ("a\0b", "nul_character")]
+)
 def test_a_key_that_cannot_be_kept_is_named(stocked: Shop, pos: Caller, url: str, key: str, code: str) -> None:
     body = RESERVE if "stock" in url else by_id(stocked, idempotency_key=None)
     status, problem, _ = pos.post(url, body, **{"Idempotency-Key": key})

@@ -37,7 +37,7 @@ def test_units_leave_travel_and_arrive_in_parts(shop: Shop, keeper: Caller) -> N
     status, part, _ = keeper.post("/v1/transfers/T1/receive", {"sku": "SHIRT", "qty": 4})
     assert (status, _numbers(part)) == (200, (6, 4, 2, 0))
     status, problem, _ = keeper.post("/v1/transfers/T1/receive", {"sku": "SHIRT", "qty": 3})
-    assert (status, problem["code"], problem["in_transit"]) == (409, "transfer_exceeds_sent", 2)
+    assert (status, problem["code"], problem["inTransit"]) == (409, "transfer_exceeds_sent", 2)
     assert _numbers(keeper.post("/v1/transfers/T1/receive", {"sku": "SHIRT", "qty": 2})[1]) == (6, 6, 0, 0)
     assert _on_hand(shop) == (4, 6)
 

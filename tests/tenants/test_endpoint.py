@@ -15,6 +15,7 @@ from pytest_django import Settings
 from structlog.contextvars import merge_contextvars
 from structlog.testing import capture_logs
 
+from apps.common.problems import camel
 from apps.tenants import identity
 from apps.tenants.models import ApiKey, Tenant
 from apps.tenants.scopes import SCOPES
@@ -167,7 +168,7 @@ def test_a_body_over_the_limit_is_413(call: Call, settings: Settings) -> None:
     body = json.dumps({"quantity": 2, "note": "x" * 1024}).encode()
     response = call("POST", "/v1/echo", body)
     assert _code(response) == (413, "body_too_large")
-    assert json.loads(response.content)["limit_bytes"] == 1024
+    assert json.loads(response.content)["limitBytes"] == 1024
     assert _code(call("POST", "/v1/drf", body)) == (413, "body_too_large")
 
 
@@ -349,3 +350,7 @@ def test_a_connection_that_died_is_replaced_before_the_next_request(key: str) ->
     with contextlib.closing(connection.copy()) as other, other.cursor() as cursor:
         cursor.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])  # waits until it has ended
     assert _raw(key, **who)[0] == 200
+
+
+def test_facts_have_names_in_camel_case() -> None:
+    assert [camel(name) for name in ("available", "reservation_status")] == ["available", "reservationStatus"]

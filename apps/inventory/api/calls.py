@@ -15,7 +15,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext as _
 
 from apps.common.api_shell import trace_id_of
-from apps.common.problems import Problem, validation_failed
+from apps.common.problems import Problem, camel, validation_failed
 from apps.inventory import ledger, stock
 from apps.inventory.combine import Combiner
 from apps.inventory.ledger import Cause, Ended, EndRequest, Line, Move, Reserved, ReserveRequest
@@ -74,7 +74,7 @@ def problems(*codes: str) -> tuple[tuple[str, int], ...]:
 
 def refused(refusal: LedgerError) -> Problem:
     """Return the problem that tells a caller what the ledger refused. Our own row ids stay with us."""
-    facts = {name: value for name, value in refusal.facts.items() if name not in ("product_id", "location_id")}
+    facts = {camel(name): value for name, value in refusal.facts.items() if name not in ("product_id", "location_id")}
     headers = {"Retry-After": "1"} if refusal.code in PASSING else None
     return Problem(STATUSES[refusal.code], refusal.code, refusal.detail, headers=headers, **facts)
 
