@@ -1,8 +1,8 @@
 """The OpenAPI 3.1 document of everything under `/v1/`, made from the code that serves it.
 
 DRF's views are read by drf-spectacular; `@endpoint`s say of themselves what the document needs, and `add_endpoints`
-adds them. docs/openapi.json is the same document for people and programs without a running hub; a test fails when it is
-old and says how to write it anew.
+adds them; what subscribers are sent comes from webhooks.py. docs/openapi.json is the same document for people and
+programs without a running hub; a test fails when it is old and says how to write it anew.
 """
 
 import re
@@ -22,6 +22,7 @@ from apps.common.problem_codes import CODES
 from apps.common.problems import CONTENT_TYPE, camel
 from apps.tenants.endpoint import Endpoint
 from apps.tenants.scopes import SCOPES
+from config import webhooks
 
 Json = dict[str, Any]
 
@@ -134,8 +135,17 @@ def add_endpoints(result: Json, **context: Any) -> Json:
         operation = _operation(path, about, schema_of)
         result["paths"].setdefault(_camel(path), {})[about.method.lower()] = operation
     result["paths"] = dict(sorted(result["paths"].items()))
+    result["webhooks"] = webhooks.webhooks()
+    sent = webhooks.components()
+    schemas_of_all = {
+        **result["components"].get("schemas", {}),
+        **components,
+        **sent.pop("schemas"),
+        "Problem": PROBLEM,
+    }
     result["components"] |= {
-        "schemas": dict(sorted({**result["components"].get("schemas", {}), **components, "Problem": PROBLEM}.items())),
+        **sent,
+        "schemas": dict(sorted(schemas_of_all.items())),
         "headers": HEADERS,
         "examples": _problem_examples(result["paths"]),
         "securitySchemes": SECURITY_SCHEMES,
@@ -255,7 +265,9 @@ PARAMETER = re.compile(r"<(?:(\w+):)?(\w+)>")
 SCHEMA_OF_CONVERTER: dict[str, Json] = {
     "int": {"type": "integer", "minimum": 0},
     "uuid": {"type": "string", "format": "uuid"},
-    **dict.fromkeys(("path", "store", "sku"), {"type": "string", "minLength": 1}),  # slashes and all, as %2F
+    "path": {"type": "string", "minLength": 1},  # slashes and all, as a source's name has them
+    "store": {"type": "string", "minLength": 1},  # likewise
+    "sku": {"type": "string", "minLength": 1},
     "slug": {"type": "string", "pattern": "^[-a-zA-Z0-9_]+$"},
 }
 EXAMPLES = {"storeId": "S1", "sku": "SKU-001"}

@@ -133,7 +133,7 @@ def _of_drf(error: exceptions.APIException) -> Problem:
 
 
 def validation_failed(errors: list[dict[str, str]]) -> Problem:
-    """Return the 422 that lists values; each error has a `pointer`, `parameter` or `header`, a `detail` and a `code`."""
+    """Return the 422 that lists values; each has a `pointer`, `parameter` or `header`, `detail` and `code`."""
     detail = _("Some values are missing or wrong; nothing was changed. `errors` names them.")
     return Problem(422, "validation_failed", detail, errors=errors)
 

@@ -547,7 +547,7 @@ def _was_rolled_back(error: Exception) -> bool:
 
 def _text_at_fault(request: dict[str, Any]) -> str:
     """Return the name of the text that is too long or holds a NUL character; `?` when it is something else."""
-    values = [pair for part in (request, *request.get("lines", ())) for pair in part.items()]
+    values: list[tuple[str, Any]] = [pair for part in (request, *request.get("lines", ())) for pair in part.items()]
     for name, value in values:
         if isinstance(value, str) and ("\0" in value or len(value) > (TEXT_LENGTH_MAX.get(name) or len(value))):
             return name

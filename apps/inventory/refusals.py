@@ -29,12 +29,12 @@ class InvalidQuantity(LedgerError):
 
 
 class InvalidValue(LedgerError):
-    """A text is too long or holds a NUL character; `field` names it. Doors refuse such texts before they come here."""
+    """A text is too long or holds a NUL character; `field` names it. Doors refuse such texts before."""
 
     code = "value_out_of_range"
     template = gettext_noop(
-        "The value of {field} cannot be kept: it is too long or holds a NUL character. Nothing was changed; correct it and "
-        "send it again."
+        "The value of {field} cannot be kept: it is too long or holds a NUL character. Nothing was changed; correct it "
+        "and send it again."
     )
 
 

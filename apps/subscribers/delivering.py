@@ -23,6 +23,8 @@ from apps.subscribers.models import Subscriber
 
 log = structlog.get_logger(__name__)
 
+CONTENT_TYPE = "application/cloudevents+json"
+
 PAUSES_SECONDS = (5, 5 * 60, 30 * 60, 2 * 3600, 5 * 3600, 10 * 3600, 10 * 3600)
 """After the first, second … failed try of a delivery: eight tries in about 28 hours."""
 
@@ -153,7 +155,7 @@ def _call(subscriber: Subscriber, opened: lanes.Opened, started: float) -> Outco
         answer = http.request(
             "POST",
             subscriber.url,
-            headers={"Content-Type": "application/cloudevents+json; charset=utf-8", **headers},
+            headers={"Content-Type": f"{CONTENT_TYPE}; charset=utf-8", **headers},
             content=body,
             purpose="subscriber.event",
             budget_seconds=CALL_SECONDS,

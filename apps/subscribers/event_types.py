@@ -171,6 +171,19 @@ def data_schema(event_type: EventType) -> dict[str, Any]:
     }
 
 
+def test_data_schema() -> dict[str, Any]:
+    """Return the JSON Schema of a test event's `data`."""
+    return {
+        "$schema": DRAFT,
+        "$id": f"{TEST_TYPE}.v1",
+        "title": "Test Event",
+        "description": "Somebody asked for a test event",
+        "type": "object",
+        "required": ["event_id", "timestamp"],
+        "properties": {name: _DATA[name] for name in ("event_id", "timestamp")},
+    }
+
+
 def envelope_schema() -> dict[str, Any]:
     """Return the JSON Schema of the whole event: CloudEvents 1.0 in structured mode, as the hub fills it in."""
     return {

@@ -12,10 +12,15 @@ import yaml
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 from drf_spectacular.validation import validate_schema
-from jsonschema import Draft202012Validator
+from jsonschema import Draft202012Validator, FormatChecker
 
 from apps.common.problem_codes import CODES
+from apps.inventory.models import Movement
+from apps.subscribers import envelope, signing
+from apps.subscribers.event_types import BY_NAME, TEST_TYPE
+from apps.subscribers.models import Subscriber
 from config.openapi import document
+from tests.factories import LocationFactory, ProductFactory, TenantFactory, stocked
 
 FILE = Path(__file__).resolve().parent.parent.parent / "docs/openapi.json"
 REFRESH = "WRITE_OPENAPI=1 scripts/test tests/config/test_openapi.py"
@@ -100,6 +105,47 @@ def test_every_example_is_of_its_schema() -> None:
                 assert not errors, f"{name}: {errors[0].message}"
                 checked += 1
     assert checked > 5
+
+
+# --- what subscribers are sent --------------------------------------------------------------------------------------
+
+
+def _sent(name: str) -> tuple[Draft202012Validator, dict[str, Any]]:
+    """Return what the document says that an event of this type looks like, and its example."""
+    operation = document()["webhooks"][name]["post"]
+    media = operation["requestBody"]["content"]["application/cloudevents+json"]
+    schema = {**media["schema"], "components": document()["components"]}
+    return Draft202012Validator(schema, format_checker=FormatChecker()), media["example"]
+
+
+def test_every_type_of_event_is_a_webhook() -> None:
+    assert set(document()["webhooks"]) == {*BY_NAME, TEST_TYPE}
+    for name in document()["webhooks"]:
+        validator, example = _sent(name)
+        assert example["type"] == name
+        assert list(validator.iter_errors(example)) == []
+        for member in ("id", "data", "time"):
+            assert not validator.is_valid({key: value for key, value in example.items() if key != member}), member
+        assert not validator.is_valid({**example, "type": "inventory.stock.eaten"})
+
+
+@pytest.mark.django_db
+def test_what_is_sent_is_what_the_document_says() -> None:
+    tenant = TenantFactory(slug="alice")
+    stocked(ProductFactory(tenant=tenant), LocationFactory(tenant=tenant), 5)
+    movement = Movement.objects.select_related("tenant", "product", "location").get()
+    body = envelope.body_of(movement)
+    assert list(_sent("inventory.stock.received")[0].iter_errors(json.loads(body))) == []
+    test = envelope.test_body(movement.trace_id, tenant.slug, movement.recorded_at)
+    assert list(_sent(TEST_TYPE)[0].iter_errors(json.loads(test))) == []
+    subscriber = Subscriber(tenant=tenant, url="https://erp.example.com/hooks")
+    signing.issue(subscriber)
+    headers = signing.headers(subscriber, movement.trace_id, body, movement.recorded_at)
+    for name, webhook in document()["webhooks"].items():
+        parameters = [_resolved(parameter["$ref"]) for parameter in webhook["post"]["parameters"]]
+        told = {header["name"]: header["schema"] for header in parameters}
+        assert told.keys() == headers.keys(), name
+        assert all(Draft202012Validator(told[header]).is_valid(value) for header, value in headers.items())
 
 
 def test_json_and_yaml_are_served_to_anybody() -> None:

@@ -271,13 +271,14 @@ def restock(request: HttpRequest, caller: Caller, body: RestockBody) -> Reply:
     `expectedVersion` (or `If-Match`) is the version that was read: when the stock has moved since, nothing is changed
     and the answer is 412. `unitCost` moves the average cost.
     """
-    named = {"sku": body.sku, "store": body.store_id}
+    product, location = ids_of(caller, sku=body.sku, store=body.store_id)
     posted = post_now(
         caller,
         Move(
             kind=Movement.Kind.RECEIPT,
-            **ids_of(caller, **named),
-            named=named,
+            product_id=product,
+            location_id=location,
+            named={"sku": body.sku, "store": body.store_id},
             quantity=body.qty,
             cause=cause_of(request, caller, body.reason),
             key=key_of(request),

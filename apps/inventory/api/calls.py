@@ -199,14 +199,14 @@ def first_answer(caller: Caller, move: Move, unknown: Problem) -> ledger.Posted:
     return verdict
 
 
-def ids_of(caller: Caller, *, sku: str, store: str) -> dict[str, int]:
-    """Return `product_id` and `location_id` for a Move; 0 for what the tenant does not have.
+def ids_of(caller: Caller, *, sku: str, store: str) -> tuple[int, int]:
+    """Return the ids of a product and a location for a Move; 0 for what the tenant does not have.
 
     The ledger refuses a move of those, but not before it has looked up the key: a repeat is answered as at first, also
     when the product has another name by then.
     """
     [found] = stock.read(caller.tenant_id, [{"sku": sku, "store": store}])
-    return {"product_id": found.product_id or 0, "location_id": found.location_id or 0}
+    return found.product_id or 0, found.location_id or 0
 
 
 def stock_of(caller: Caller, **pair: str) -> stock.Stock:

@@ -170,14 +170,15 @@ def send_transfer(request: HttpRequest, caller: Caller, body: SendBody) -> Reply
     if body.from_store_id == body.to_store_id:
         detail = _("The units must go to another store than the one they leave.")
         raise validation_failed([{"pointer": "/toStoreId", "detail": detail, "code": "same_store"}])
-    named = {"sku": body.sku, "store": body.from_store_id}
-    destination = ids_of(caller, sku=body.sku, store=body.to_store_id)["location_id"]
+    product, origin = ids_of(caller, sku=body.sku, store=body.from_store_id)
+    _same, destination = ids_of(caller, sku=body.sku, store=body.to_store_id)
     key = key_of(request)
     code = body.code or _new_code(caller, key)
     move = Move(
         kind=Movement.Kind.TRANSFER_OUT,
-        **ids_of(caller, **named),
-        named={**named, "to_store": body.to_store_id},
+        product_id=product,
+        location_id=origin,
+        named={"sku": body.sku, "store": body.from_store_id, "to_store": body.to_store_id},
         quantity=body.qty,
         cause=cause_of(request, caller, body.reason),
         key=key,
@@ -234,8 +235,8 @@ def receive_transfer(request: HttpRequest, caller: Caller, body: ReceiveBody, co
         posted = first_answer(caller, move, unknown)
         row = TransferRow.objects.get(tenant_id=caller.tenant_id, code=code, product_id=posted.product_id)
     else:
-        there = {"product_id": row.product_id, "location_id": row.destination_id or 0}
-        posted = post_now(caller, replace(move, **there, other_location_id=row.origin_id))
+        move = replace(move, product_id=row.product_id, location_id=row.destination_id or 0)
+        posted = post_now(caller, replace(move, other_location_id=row.origin_id))
     return Reply(_shown(row), headers=replayed(posted.replayed))
 
 
