@@ -1,10 +1,11 @@
 """The lists of the API: pages that shift for nobody, filters, and who may read them."""
 
+import threading
 from typing import Any, get_args
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.utils import timezone
 
 from apps.common import sql_pages
@@ -364,6 +365,37 @@ def test_movements_of_all_are_followed_without_a_gap() -> None:
     shop.move(Movement.Kind.LOSS, 1)
     assert [row["kind"] for row in walk(reader, first["prev"], "prev")] == ["SALE", "LOSS"]
     assert [row["kind"] for row in walk(reader, "/v1/stock/movements?sku=SHIRT&kind=RECEIPT")] == ["RECEIPT"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_movement_that_commits_late_is_not_missed_by_who_follows() -> None:
+    """The ids are drawn before the commit; another tenant's traffic in between changes nothing."""
+    shop, other = open_shop(), open_shop("charlie")
+    reader = Caller(shop, *READING)
+    shop.receive(shop.shirt, shop.store, 10)
+    _, first = reader.get("/v1/stock/movements")
+    is_written, may_commit = threading.Event(), threading.Event()
+
+    def slowly() -> None:
+        with transaction.atomic():
+            shop.move(Movement.Kind.SALE, 1)
+            is_written.set()
+            may_commit.wait(10)
+        connection.close()
+
+    thread = threading.Thread(target=slowly)
+    thread.start()
+    try:
+        assert is_written.wait(10)
+        other.receive(other.shirt, other.store, 1)
+        shop.receive(shop.mug, shop.store, 1)
+        _, meanwhile = reader.get(first["prev"])
+        assert meanwhile["items"] == []  # the fast one waits: something older may still come
+    finally:
+        may_commit.set()
+        thread.join()
+    assert [row["sku"] for row in walk(reader, meanwhile["prev"], "prev")] == ["SHIRT", "MUG"]
+    assert [row["sku"] for row in walk(reader, "/v1/stock/movements?limit=1")] == ["MUG", "SHIRT", "SHIRT"]
 
 
 @pytest.mark.django_db(transaction=True)
