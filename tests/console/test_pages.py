@@ -699,10 +699,10 @@ def _entries(source: str) -> dict[str, list[str]]:
         field = ""
         for line in block.splitlines():
             if not line.startswith("#"):
-                word, _space, quoted = line.rpartition(' "') if line[0] != '"' else (field, "", line[1:])
+                word, _space, quoted = line.partition(' "') if line[0] != '"' else (field, "", line[1:])
                 field = word
                 texts[field] = texts.get(field, "") + ast.literal_eval(f'"{quoted}')
-        if "msgid" in texts:
+        if "msgid" in texts and "msgctxt" not in texts:
             entries[texts["msgid"]] = [text for name, text in texts.items() if name.startswith("msgstr")]
     return entries
 
