@@ -277,21 +277,31 @@ class Supervisor:
                 child.start()
 
 
-def stop_in_order(groups: Sequence[Sequence[Child]], *, is_in_a_hurry: Callable[[], bool] = lambda: False) -> None:
+def stop_in_order(groups: Sequence[Sequence[Child]], *, is_in_a_hurry: Callable[[], bool] = lambda: False) -> list[str]:
     """Stop groups of children, the last group first, the members of one group together.
 
     Args:
         groups: in the order they were started.
         is_in_a_hurry: asked while waiting; True kills what does not hold data instead of waiting for it.
+
+    Returns:
+        The names of those that had not ended when their time was over and were killed.
     """
+    killed = []
     for group in reversed(groups):
         for child in group:
             child.ask_to_stop()
-        deadline = time.monotonic() + max((child.stop_seconds for child in group), default=0.0)
-        while any(child.is_running() for child in group) and time.monotonic() < deadline and not is_in_a_hurry():
+        began, waiting = time.monotonic(), list(group)
+        while waiting := [child for child in waiting if child.is_running()]:
+            for child in waiting.copy():
+                is_late = time.monotonic() - began >= child.stop_seconds
+                if is_late:
+                    killed.append(child.name)
+                if is_late or (is_in_a_hurry() and not child.holds_data):
+                    child.kill()
+                    waiting.remove(child)
             time.sleep(0.02)
-        for child in group:
-            child.stop() if child.holds_data else child.kill()
+    return killed
 
 
 def kill_group(pid: int) -> None:

@@ -24,6 +24,7 @@ from scripts.launcher.servers import Postgres, Server, Valkey
 MIGRATE_SECONDS = 600.0
 DEMO_SECONDS = 300.0
 READY_SECONDS = 90.0
+WORKER_STOP_SECONDS = 30.0  # longer than any task takes; 2 s when there is none
 POLL_SECONDS = 0.1
 
 
@@ -64,9 +65,12 @@ class Saldo:
             with step("Mercado Livre sandbox"):
                 self._await(self._sandbox_is_ready, "sandbox")
         self.folder.write_environment(self.variables)
-        worker = self._python("worker", commands.worker(self.settings.workers), stop_seconds=15.0)
-        self._start_group(worker, self._python("beat", commands.BEAT))
-        self._start_group(self._python("web", commands.WEB))
+        # One group, since they stop together: what one still asks of another waits in the servers, which stop last.
+        self._start_group(
+            self._python("worker", commands.worker(self.settings.workers), stop_seconds=WORKER_STOP_SECONDS),
+            self._python("beat", commands.BEAT),
+            self._python("web", commands.WEB),
+        )
         if self.settings.is_demo:  # while the others warm up
             with step("Demo tenant"):
                 self._load_demo()
@@ -75,8 +79,9 @@ class Saldo:
         self.folder.describe(f"process {os.getpid()}, {self.address}")
 
     def stop(self, *, is_in_a_hurry: Callable[[], bool]) -> None:
-        """Stop everything that runs, the web server first and the database last."""
-        stop_in_order(self._groups, is_in_a_hurry=is_in_a_hurry)
+        """Stop everything that runs: web server, worker and beat first, then the sandbox, the servers last."""
+        for name in stop_in_order(self._groups, is_in_a_hurry=is_in_a_hurry):
+            note(f"{name} did not end in order and was killed. Log: {self._log(name)}")
 
     def environment(self) -> dict[str, str]:
         """Return the whole environment of a process of this Saldo."""

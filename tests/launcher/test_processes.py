@@ -78,8 +78,17 @@ def test_groups_stop_in_reverse_order_and_each_only_after_the_one_before(make_ch
     for (child,) in groups:
         child.start()
         await_up(child)
-    stop_in_order(groups)
+    assert stop_in_order(groups) == []
     assert journal.read_text().split() == ["web", "worker", "db"]
+
+
+def test_what_does_not_end_in_its_time_is_killed_and_named(make_child: MakeChild) -> None:
+    beat, web = make_child(SLEEP, name="beat"), make_child(STUBBORN, name="web", stop_seconds=0.1)
+    for child in (beat, web):
+        child.start()
+        await_up(child)
+    assert stop_in_order([[beat, web]]) == ["web"]
+    assert (beat.exit_code, web.exit_code) == (-signal.SIGTERM, -signal.SIGKILL)
 
 
 def test_a_second_ctrl_c_kills_what_holds_no_data_and_spares_what_does(make_child: MakeChild) -> None:
