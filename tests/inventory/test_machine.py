@@ -1,5 +1,9 @@
-"""Every verb in any order against the plain model (model.py), number by number; and `prove` at the end of each run."""
+"""Every verb in any order against the plain model (model.py), number by number; and `prove` at the end of each run.
 
+Many runs: `SALDO_EXAMPLES=3000 .venv/bin/python -m pytest tests/inventory/test_machine.py -m slow`.
+"""
+
+import os
 from copy import deepcopy
 from datetime import timedelta
 from decimal import Decimal
@@ -36,6 +40,7 @@ batches = st.none() | st.sampled_from(["A", "B", "C"])
 costs = st.none() | st.sampled_from([Decimal("1.10"), Decimal("2.5"), Decimal("7.0001")])
 keys = st.none() | st.integers(0, 10**9).map("key-{}".format)
 
+EXAMPLES = int(os.environ.get("SALDO_EXAMPLES", "100"))
 PLAIN = ["RECEIPT", "SALE", "RETURN", "LOSS", "ADJUSTMENT", "COUNT"]
 
 
@@ -432,6 +437,6 @@ def test_every_verb_does_what_the_model_does(shop: Shop) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(3600)
+@pytest.mark.timeout(7200)
 def test_every_verb_does_what_the_model_does_for_long(shop: Shop) -> None:
-    run(shop, max_examples=300, stateful_step_count=60)
+    run(shop, max_examples=EXAMPLES, stateful_step_count=60)
