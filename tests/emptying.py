@@ -16,7 +16,7 @@ SIZE_MAX_BYTES = 32_000_000
 
 def install() -> None:
     """Empty the database this way after every transactional test of this run."""
-    TransactionTestCase._fixture_teardown = _empty  # type: ignore[method-assign]
+    TransactionTestCase._fixture_teardown = _empty
 
 
 def _empty(case: TransactionTestCase) -> None:

@@ -34,7 +34,7 @@ CHECKS = [
 ]
 CASES_PER_OPERATION = int(os.environ.get("API_FUZZ_CASES", "40"))
 CASES_TO_NOTICE = 15
-"""Cases for each operation that is known to be right or wrong: enough to notice, for wrong ones are so in every case."""
+"""Where one case shows what is wrong."""
 
 
 @pytest.fixture
