@@ -9,6 +9,7 @@ from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from apps.common import sql_pages
+from tests import emptying
 
 from .conftest import Shop, open_shop
 from .test_api_verbs import Caller
@@ -97,6 +98,7 @@ LISTS = [
 @pytest.fixture
 def full(transactional_db: None) -> tuple[Shop, Shop]:
     """A shop with ROWS rows in every table, and one with a hundredth of them."""
+    emptying.truncate()
     shops = open_shop("large"), open_shop("small")
     for shop, rows in zip(shops, (ROWS, ROWS // 100), strict=True):
         ids = {"tenant": shop.tenant.pk, "store": shop.store.pk, "depot": shop.depot.pk, "rows": rows}
