@@ -45,9 +45,12 @@ local granted = math.max(0, math.min(wanted, math.floor(tokens)))
 tokens = tokens - granted
 redis.call('HSET', KEYS[1], 'tokens', string.format('%.6f', tokens), 'at', string.format('%.6f', now))
 redis.call('PEXPIRE', KEYS[1], math.ceil(capacity / rate * 1000) + 1000)
-return {granted, math.ceil(math.max(0, 1 - tokens) / rate * 1000)}
+return {granted, math.ceil(math.max(0, 1 - tokens) / rate * 1000 - 0.001)}
 """
-"""Takes up to ARGV[3] tokens; answers how many were granted and the milliseconds until there is another one."""
+"""Takes up to ARGV[3] tokens; answers how many were granted and the milliseconds until there is another one.
+
+A microsecond less, so that what is five seconds but for its last binary digit is not told as six.
+"""
 
 log = structlog.get_logger(__name__)
 
