@@ -72,13 +72,48 @@ class OrderSnapshot:
     total_amount: Decimal | None
     currency: str
     lines: tuple[OrderLine, ...]
+    buyer_name: str = field(default="", repr=False)
+    billing_id: str = ""  # where the buyer's name and document are asked for
     is_complete: bool = True  # False when the channel answered 206: some parts were missing
 
     def content_hash(self) -> str:
         """Return a hash of everything that matters to the hub: two readings with one hash carry no news."""
         content = asdict(self)
-        del content["updated_at"], content["is_complete"]  # they may change without news
+        for name in ("updated_at", "is_complete", "buyer_name", "billing_id"):  # they may change without news
+            del content[name]
         return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class ShipmentSnapshot:
+    """A parcel as the channel showed it at one reading. Words are the channel's own, lower case."""
+
+    external_id: str
+    status: str
+    substatus: str
+    logistic_type: str
+    updated_at: datetime | None
+    tracking_number: str = ""
+    weight_g: int | None = None
+    dimensions: str = ""  # height x width x length in cm
+    receiver_name: str = field(default="", repr=False)
+    receiver_phone: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """What is printed and stuck on a parcel, never altered. It holds an address: it is kept sealed."""
+
+    format: str  # PDF or ZPL
+    content: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Buyer:
+    """Who an order is for, as far as the hub needs to know. Its repr shows nothing of it."""
+
+    name: str = field(repr=False)
+    document: str = field(repr=False)  # CPF or CNPJ, digits only
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,8 +207,24 @@ class Channel(Protocol):
         """Return the sellable numbers of one item as they stand now, variations one by one; never an empty list."""
         ...
 
-    def has_left(self, shipment_id: str) -> bool:
-        """Return whether the goods of a shipment left the seller: if so, a cancellation does not bring them back."""
+    def shipment(self, shipment_id: str) -> ShipmentSnapshot | None:
+        """Return the parcel as it stands now; None when the channel does not know it."""
+        ...
+
+    def pack(self, pack_id: str) -> frozenset[str]:
+        """Return the ids of the orders that leave together; empty when the channel knows no such pack."""
+        ...
+
+    def label(self, shipment_id: str) -> Label | None:
+        """Return the label of a parcel; None while there is none to print."""
+        ...
+
+    def buyer(self, order: OrderSnapshot) -> Buyer:
+        """Return whom an order's invoice is made out to."""
+        ...
+
+    def orders_behind(self, resource_kind: str, resource_id: str) -> frozenset[str]:
+        """Return the orders that a shipment, payment, pack or claim is about; empty when it is about none."""
         ...
 
     def put_stock(self, target: StockTarget, quantity: int) -> StockAnswer:

@@ -3,8 +3,10 @@
 The road of an event (architecture §3):
 1. `store` writes the raw delivery; the sender is answered right after, whatever the body holds;
 2. `claim_due` takes the oldest due event and every other due event about the same resource, with a lease;
-3. the resource is read from the channel, outside any transaction;
-4. `_take_in` writes the effect key, the order and its stock movements in one transaction, and settles the events there.
+3. the resource is read from the channel, outside any transaction. What is about orders (a parcel, a payment, a pack, a
+   claim) becomes an event for each of them; a listing is read again; an order goes on:
+4. `_take_in` writes the effect key, the order and its stock movements in one transaction;
+5. pack, label and recipient are read, and `_finish` adds them and settles the events, in one transaction.
 Workers may die anywhere between: the lease ends and the road is walked again, with the same effect once.
 """
 
@@ -18,19 +20,20 @@ from django.db import InterfaceError, OperationalError, connection, transaction
 from django.utils import timezone
 
 from apps.connectors import credentials
-from apps.connectors.channel import ChannelError, Notice, OrderSnapshot, Poison, open_channel, read_notice
+from apps.connectors.channel import Channel, ChannelError, Notice, Poison, open_channel, read_notice
 from apps.connectors.importing import import_item
 from apps.connectors.models import Connector, Listing
 from apps.events.models import IntegrationEvent
-from apps.orders import intake, rules
+from apps.orders import intake, reading
 from apps.orders.intake import MappingNeeded, Outcome
+from apps.orders.reading import Reading
 
 log = structlog.get_logger(__name__)
 
 Status = IntegrationEvent.Status
 
-LEASE_SECONDS = 45
-"""Longer than the longest road: order, token refresh, order again, and the listings of an order that is not mapped."""
+LEASE_SECONDS = 60
+"""Longer than the longest road: order, token refresh, order again, parcel, pack, buyer and label, 5 s each."""
 
 RETRY_PAUSES = (timedelta(seconds=30), timedelta(minutes=2), timedelta(minutes=10))
 """Pauses after a failure that may pass (requirement 001, Backoff); after the last a person is asked."""
@@ -41,6 +44,9 @@ SLOW_PAUSE = timedelta(minutes=30)
 SLOW_TRIES = 48
 """A day of slow tries; then only a person can tell what the resource is."""
 
+LISTING_PAUSE = timedelta(seconds=30)
+"""A listing speaks after each of our own writes too: so long is waited that one read answers for many."""
+
 INTERRUPTIONS_MAX = 5
 """An event whose lease nobody ended so often in a row kills its workers: it is set aside for a person."""
 
@@ -50,7 +56,21 @@ COLLAPSE_MAX = 500
 ADDRESS_FIELDS = ("id", "tenant_id", "kind", "client_id", "user_id")
 """What `store` needs of a connector: the front door reads no secrets."""
 
-TOPIC_ORDERS, KIND_ORDERS = "orders_v2", "orders"
+KIND_ORDERS, KIND_ITEMS, KIND_USER_PRODUCTS = "orders", "items", "user-products"
+
+USED_TOPICS = {
+    "orders_v2": KIND_ORDERS,
+    "shipments": "shipments",
+    "payments": "collections",
+    "packs": "packs",
+    "post_purchase": "claims",
+    "claims": "claims",
+    "items": KIND_ITEMS,
+    "stock-location": KIND_USER_PRODUCTS,
+    "stock-locations": KIND_USER_PRODUCTS,
+    "user_products": KIND_USER_PRODUCTS,
+}
+"""Topics that the hub reads, with the kind of resource each names (contract §2.3); the rest is kept, not used."""
 
 
 def store(connector: Connector, body: bytes) -> IntegrationEvent:
@@ -111,8 +131,10 @@ def _address(event: IntegrationEvent, connector: Connector, notice: Notice) -> N
         _quarantine(event, "unknown_account", "no connector has the account that the notification names")
         return
     event.connector, event.tenant_id = owner, owner.tenant_id
-    if notice.topic == TOPIC_ORDERS and notice.resource_kind == KIND_ORDERS:
-        event.status, event.next_attempt_at = Status.RECEIVED, timezone.now()
+    if USED_TOPICS.get(notice.topic) == notice.resource_kind:
+        is_listing = notice.resource_kind in (KIND_ITEMS, KIND_USER_PRODUCTS)
+        event.status = Status.RECEIVED
+        event.next_attempt_at = timezone.now() + (LISTING_PAUSE if is_listing else timedelta())
     else:
         event.status, event.processed_at = Status.IGNORED, timezone.now()
 
@@ -201,41 +223,90 @@ def process_next() -> bool:
 def _process(claim: Claim) -> None:
     connector = Connector.objects.select_related("tenant").get(pk=claim.connector_id)
     channel = open_channel(connector.kind, credentials.ConnectorTokens(connector.pk))
-    snapshot = channel.order(claim.external_id)
-    if snapshot.seller_id not in {"", connector.user_id}:  # a buyer may read an order too (contract §3.1)
-        raise ChannelError(
-            "the order is another seller's; this account is its buyer", code="foreign_order", permanent=True
-        )
-    is_over = snapshot.status in rules.ENDED and snapshot.shipment_id != ""
-    goods_left = is_over and channel.has_left(snapshot.shipment_id)
+    if claim.resource_kind == KIND_ORDERS:
+        _process_order(claim, connector, channel)
+    elif claim.resource_kind in (KIND_ITEMS, KIND_USER_PRODUCTS):
+        _read_listings(claim, connector)
+    else:
+        _pass_on(claim, connector, channel.orders_behind(claim.resource_kind, claim.external_id))
+
+
+def _process_order(claim: Claim, connector: Connector, channel: Channel) -> None:
+    """Stock first: what else is needed of the order is asked for when its units are promised."""
+    read = reading.read(channel, connector, claim.external_id)
     try:
-        outcome = _take_in(claim, connector, snapshot, goods_left=goods_left)
+        outcome = _take_in(claim, connector, read)
     except MappingNeeded as unmapped:
         _meet(connector, unmapped)
         _park(claim, connector, unmapped)
         return
-    log.info("order_read", connector_id=connector.pk, order=snapshot.external_id, outcome=outcome.value)
+    log.info("order_read", connector_id=connector.pk, order=read.order.external_id, outcome=outcome.value)
+    if read.trouble is not None:
+        raise read.trouble  # the sale is in; its parcel is asked for again
+    if outcome is Outcome.OUTDATED:
+        _end(claim, outcome)
+        return
+    _finish(claim, connector, read, reading.read_details(channel, connector, read), outcome)
 
 
-def _take_in(claim: Claim, connector: Connector, snapshot: OrderSnapshot, *, goods_left: bool) -> Outcome:
-    """Effect key, order, stock and the events' end, all in one transaction (T2)."""
+def _take_in(claim: Claim, connector: Connector, read: Reading) -> Outcome:
+    """Effect key, order and stock, all in one transaction (T2)."""
     with transaction.atomic():
-        if _claim_effect(effect_key(connector, snapshot)):
-            outcome = intake.take_in(connector, snapshot, trace_id=claim.trace_id, goods_left=goods_left)
-        else:
-            outcome = Outcome.UNCHANGED
-        news = Status.DUPLICATE if outcome in {Outcome.UNCHANGED, Outcome.OUTDATED} else Status.PROCESSED
-        first, *rest = sorted(claim.attempts)
+        if read.trouble is None and not _claim_effect(effect_key(connector, read)):
+            return Outcome.UNCHANGED
+        return intake.take_in(connector, read, trace_id=claim.trace_id)
+
+
+def _finish(claim: Claim, connector: Connector, read: Reading, details: reading.Details, outcome: Outcome) -> None:
+    """The rest of the order and the events' end, all in one transaction (T2b)."""
+    with transaction.atomic():
+        intake.add_details(connector, read, details)
+        _end(claim, outcome)
+
+
+def _end(claim: Claim, outcome: Outcome) -> None:
+    news = Status.DUPLICATE if outcome in {Outcome.UNCHANGED, Outcome.OUTDATED} else Status.PROCESSED
+    first, *rest = sorted(claim.attempts)
+    with transaction.atomic():
         _settle(claim, [first], status=news)
         _settle(claim, rest, status=Status.DUPLICATE)
-    return outcome
 
 
-def effect_key(connector: Connector, snapshot: OrderSnapshot) -> str:
+def _read_listings(claim: Claim, connector: Connector) -> None:
+    """Read the listings that a notification is about, as the channel shows them now; those the hub knows."""
+    known = connector.listings.filter(
+        **{"item_id" if claim.resource_kind == KIND_ITEMS else "user_product_id": claim.external_id}
+    )
+    for item_id in sorted(set(known.values_list("item_id", flat=True))):
+        import_item(connector, item_id)
+    _end(claim, Outcome.UPDATED if known else Outcome.NOT_A_SALE)
+
+
+def _pass_on(claim: Claim, connector: Connector, orders: frozenset[str]) -> None:
+    """Make an event for each order that the resource is about: it collapses with all others about that order."""
+    with transaction.atomic():
+        for external_id in sorted(orders):
+            IntegrationEvent.objects.create(
+                tenant_id=connector.tenant_id,
+                connector=connector,
+                channel=connector.kind,
+                topic=claim.resource_kind,
+                resource_kind=KIND_ORDERS,
+                external_id=external_id,
+                delivery_key=f"{claim.lease_id}:{external_id}"[:128],
+                body=b"",
+                trace_id=claim.trace_id,
+                next_attempt_at=timezone.now(),
+            )
+        _end(claim, Outcome.UPDATED)
+
+
+def effect_key(connector: Connector, read: Reading) -> str:
     """Return the key of one effect: channel, tenant, type, external id, and the version the resource itself shows."""
-    updated_at = snapshot.updated_at.isoformat() if snapshot.updated_at else ""
-    version = f"{updated_at}:{snapshot.content_hash()[:32]}"
-    return f"{connector.kind}|{connector.tenant_id}|ORDER|{snapshot.external_id}|{version}"
+    parcel = read.shipment.updated_at if read.shipment else None
+    moments = "/".join(moment.isoformat() for moment in (read.order.updated_at, parcel) if moment)
+    version = f"{moments}:{read.content_hash()[:32]}"
+    return f"{connector.kind}|{connector.tenant_id}|ORDER|{read.order.external_id}|{version}"
 
 
 def _claim_effect(key: str) -> bool:

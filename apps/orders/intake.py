@@ -1,21 +1,26 @@
-"""Take an order in: the order, its items and their effect on stock, in one transaction (steps 4 and 5 of the road).
+"""Take an order in: the order, its items and where their goods are, in one transaction (steps 4 and 5 of the road).
 
 The caller holds the transaction (T2) and has claimed the effect's key in it, so a crash anywhere leaves either all of
-this or nothing.
+this or nothing. Stock is moved to where the newest reading says the goods are, whatever was read before: a reading that
+never came, came twice or came late ends in the same numbers.
 """
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from enum import Enum
 
-from django.db import transaction
+from django.db import connection, transaction
+from django.db.models import Sum
+from django.utils import timezone
 
-from apps.connectors.channel import OrderLine, OrderSnapshot
+from apps.connectors.channel import OrderLine, OrderSnapshot, ShipmentSnapshot
 from apps.connectors.models import Connector, Listing
 from apps.inventory import ledger
-from apps.inventory.models import Reservation
-from apps.orders import rules
-from apps.orders.models import Order, OrderItem
+from apps.inventory.models import Movement, Reservation
+from apps.orders import recipients, rules
+from apps.orders.models import Order, OrderItem, Package
+from apps.orders.reading import Details, Reading
+from apps.orders.rules import Flag, Goods, State, Verdict
 
 ACTOR = "worker:orders"
 REFERENCE_TYPE = "order"
@@ -45,74 +50,155 @@ def listing_key(item_id: str, variation_id: str) -> str:
     return f"{item_id}/{variation_id}" if variation_id else item_id
 
 
-def take_in(connector: Connector, snapshot: OrderSnapshot, *, trace_id: uuid.UUID, goods_left: bool = False) -> Outcome:
+def take_in(connector: Connector, reading: Reading, *, trace_id: uuid.UUID) -> Outcome:
     """Write what the channel says about an order, and move stock accordingly. Returns what that changed.
-
-    goods_left: the order's goods were shipped already; asked of the channel only when the order ended.
 
     Raises MappingNeeded when an item is not mapped to a product. A shortage is not an error: the sale was made, so the
     units are promised and the balance opens an oversell.
     """
+    snapshot = reading.order
     with transaction.atomic():
-        order = (
-            Order.objects.select_for_update()
-            .filter(tenant=connector.tenant, channel=connector.kind, external_id=snapshot.external_id)
-            .first()
-        )
-        if order and order.content_hash == snapshot.content_hash():
+        order = _locked(connector, snapshot.external_id)
+        if order and order.content_hash == reading.content_hash() and reading.trouble is None:
             return Outcome.UNCHANGED
-        if order and _is_older(snapshot, order):
+        if order and _is_older(reading, order):
             return Outcome.OUTDATED
-        effect = rules.effect(
-            is_known=order is not None,
-            is_cancelled=order is not None and order.status == Order.Status.CANCELLED,
-            channel_status=snapshot.status,
-            goods_left=goods_left,
-        )
-        if order is None:
-            return _first_seen(connector, snapshot, effect, trace_id)
-        if effect in {rules.Effect.RELEASE, rules.Effect.CONFIRM}:
-            order.status = Order.Status.CANCELLED
-            _end(order, effect, trace_id)
-        _describe(order, snapshot)
+        verdict = rules.judge(reading.words, was_sold=order is not None and order.items.exists())
+        if reading.trouble is not None and verdict.goods is not Goods.HELD:
+            return Outcome.UNCHANGED  # where the goods are is the parcel's to say: the caller reads it again
+        if order is None and verdict.state is None:
+            return Outcome.NOT_A_SALE
+        is_new = order is None
+        order = order or Order(tenant=connector.tenant, connector=connector, channel=connector.kind)
+        _describe(order, reading, verdict)
         order.save()
-        return Outcome.UPDATED
+        is_sold = verdict.state in {State.RECEIVED, State.PICKED_UP} or verdict.goods is Goods.GONE
+        if is_sold and not order.items.exists():
+            _keep_items(order, snapshot, reading.shipment)
+        _move_goods(order, verdict.goods, trace_id)
+        return Outcome.CREATED if is_new and verdict.state is not State.CANCELLED else Outcome.UPDATED
 
 
-def _is_older(snapshot: OrderSnapshot, order: Order) -> bool:
-    known, read = order.channel_updated_at, snapshot.updated_at
-    return known is not None and read is not None and read < known
+def add_details(connector: Connector, reading: Reading, details: Details) -> None:
+    """Add what is needed to hand an order over; if nothing is in the way any more, it is ready, and so is its pack.
 
-
-def _first_seen(connector: Connector, snapshot: OrderSnapshot, effect: rules.Effect, trace_id: uuid.UUID) -> Outcome:
-    """Take in an order the hub did not know: a sale, an end without a beginning, or nothing yet.
-
-    An ended order is kept too, without units: a slower worker may hold an older reading that says "paid", and must find
-    something newer here.
+    Orders of one pack are taken in one after the other, so that the last one finds all the others.
     """
-    if effect is rules.Effect.RESERVE:
-        return _create(connector, snapshot, trace_id)
-    if snapshot.status in rules.ENDED:
-        _new_order(connector, snapshot, Order.Status.CANCELLED)
-    return Outcome.NOT_A_SALE
+    with transaction.atomic():
+        _lock_pack(connector, reading.order.pack_id)
+        order = _locked(connector, reading.order.external_id)
+        if order is None or order.content_hash != reading.content_hash():
+            return  # somebody has read something newer meanwhile, and its details
+        if details.buyer:
+            phone = reading.shipment.receiver_phone if reading.shipment else ""
+            recipients.keep(order, name=details.buyer.name, document=details.buyer.document, phone=phone)
+        if details.label and order.package:
+            recipients.keep_label(order.package, details.label)
+        _make_ready(connector, order, details.pack | {order.external_id})
 
 
-def _new_order(connector: Connector, snapshot: OrderSnapshot, status: Order.Status) -> Order:
-    order = Order(
-        tenant=connector.tenant,
-        connector=connector,
-        channel=connector.kind,
-        external_id=snapshot.external_id,
-        status=status,
+def _locked(connector: Connector, external_id: str) -> Order | None:
+    return (
+        Order.objects.select_for_update(of=["self"])
+        .select_related("package")
+        .filter(tenant=connector.tenant, channel=connector.kind, external_id=external_id)
+        .first()
     )
-    _describe(order, snapshot)
-    order.save()
-    return order
 
 
-def _create(connector: Connector, snapshot: OrderSnapshot, trace_id: uuid.UUID) -> Outcome:
-    sold = _mapped(connector, snapshot.lines)
-    order = _new_order(connector, snapshot, Order.Status.RECEIVED)
+def _lock_pack(connector: Connector, pack_id: str) -> None:
+    if pack_id:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"pack/{connector.tenant_id}/{pack_id}"]
+            )
+
+
+def _is_older(reading: Reading, order: Order) -> bool:
+    """Tell whether the hub has something newer of the order, or (of the same order) of its parcel."""
+    known, read = order.channel_updated_at, reading.order.updated_at
+    if known is None or read is None or known != read:
+        return known is not None and read is not None and read < known
+    parcel, kept = reading.shipment, order.package
+    if parcel is None or kept is None or kept.channel_updated_at is None or parcel.updated_at is None:
+        return False
+    return parcel.external_id == kept.external_id and parcel.updated_at < kept.channel_updated_at
+
+
+def _describe(order: Order, reading: Reading, verdict: Verdict) -> None:
+    snapshot = reading.order
+    order.external_id = snapshot.external_id
+    order.channel_status = snapshot.status[:64]
+    order.pack_id = snapshot.pack_id
+    order.shipment_id = snapshot.shipment_id
+    order.total_amount = snapshot.total_amount
+    order.currency = snapshot.currency[:3]
+    order.ordered_at = snapshot.created_at
+    order.channel_updated_at = snapshot.updated_at
+    order.content_hash = "" if reading.trouble else reading.content_hash()  # "": the next reading is news
+    order.flags = [flag.value for flag in verdict.flags]
+    if reading.shipment:
+        order.package = _keep_package(order, reading.shipment, reading.words)
+    if verdict.state is not None and not (verdict.may_be_ready and order.status == Order.Status.READY):
+        order.status = verdict.state.value
+    if order.status == Order.Status.PICKED_UP and order.picked_up_at is None:
+        order.picked_up_at = (reading.shipment and reading.shipment.updated_at) or timezone.now()
+
+
+def _keep_package(order: Order, parcel: ShipmentSnapshot, words: rules.Words) -> Package:
+    """Write the parcel down. An older reading of it than the hub's, beside a newer order, changes nothing of it."""
+    package, is_new = Package.objects.select_for_update().get_or_create(
+        tenant=order.tenant,
+        channel=order.channel,
+        external_id=parcel.external_id,
+        defaults={"connector": order.connector},
+    )
+    known = package.channel_updated_at
+    if not is_new and known is not None and parcel.updated_at is not None and parcel.updated_at < known:
+        return package
+    package.channel_status, package.channel_substatus = parcel.status[:64], parcel.substatus[:64]
+    package.logistic_type = parcel.logistic_type[:32]
+    package.tracking_number = parcel.tracking_number[:64]
+    package.weight_g, package.dimensions = parcel.weight_g, parcel.dimensions[:64]
+    package.channel_updated_at = parcel.updated_at
+    if rules.has_left(words):
+        package.status = Package.Status.PICKED_UP
+    elif parcel.status == "cancelled":
+        package.status = Package.Status.CANCELLED
+    else:
+        package.status = Package.Status.READY if package.label_enc else Package.Status.WAITING
+    package.save()
+    return package
+
+
+def _make_ready(connector: Connector, order: Order, companions: Iterable[str]) -> None:
+    """Let the orders that leave together be ready, once all are here with a label and nothing holds one back."""
+    together = list(
+        Order.objects.select_for_update(of=["self"])
+        .select_related("package")
+        .filter(tenant=connector.tenant, channel=connector.kind, external_id__in=set(companions))
+        .order_by("pk")
+    )
+    alive = [one for one in together if one.status != Order.Status.CANCELLED]
+    is_complete = {one.external_id for one in together} >= set(companions)
+    is_free = not any(Flag.FRAUD_RISK in one.flags for one in alive)
+    has_labels = all(one.package and one.package.status == Package.Status.READY for one in alive)
+    if not (is_complete and is_free and has_labels):
+        return
+    for one in alive:
+        if one.status == Order.Status.RECEIVED:
+            one.status = Order.Status.READY
+            one.ready_at = one.ready_at or timezone.now()
+            one.save(update_fields=["status", "ready_at", "updated_at"])
+
+
+# --- items ----------------------------------------------------------------------------------------------------------
+
+Sold = tuple[OrderLine, Listing, int]  # a line, its listing, and the product that the listing is mapped to
+
+
+def _keep_items(order: Order, snapshot: OrderSnapshot, parcel: ShipmentSnapshot | None) -> None:
+    """Write down what was sold. Whose stock it was, the parcel says; before that, the listing (contract §4.4)."""
     OrderItem.objects.bulk_create(
         OrderItem(
             order=order,
@@ -122,26 +208,10 @@ def _create(connector: Connector, snapshot: OrderSnapshot, trace_id: uuid.UUID) 
             title=line.title[:300],
             quantity=line.quantity,
             unit_price=line.unit_price,
-            is_own_stock=listing.is_writable,
+            is_own_stock=parcel.logistic_type != rules.FULL if parcel and parcel.logistic_type else listing.is_writable,
         )
-        for line, listing, product_id in sold
+        for line, listing, product_id in _mapped(order.connector, snapshot.lines)
     )
-    _reserve(order, sold, trace_id)
-    return Outcome.CREATED
-
-
-def _describe(order: Order, snapshot: OrderSnapshot) -> None:
-    order.channel_status = snapshot.status[:64]
-    order.pack_id = snapshot.pack_id
-    order.shipment_id = snapshot.shipment_id
-    order.total_amount = snapshot.total_amount
-    order.currency = snapshot.currency[:3]
-    order.ordered_at = snapshot.created_at
-    order.channel_updated_at = snapshot.updated_at
-    order.content_hash = snapshot.content_hash()
-
-
-Sold = tuple[OrderLine, Listing, int]  # a line, its listing, and the product that the listing is mapped to
 
 
 def _mapped(connector: Connector, lines: Sequence[OrderLine]) -> list[Sold]:
@@ -163,42 +233,99 @@ def _mapped(connector: Connector, lines: Sequence[OrderLine]) -> list[Sold]:
     return sold
 
 
-def _reserve(order: Order, sold: list[Sold], trace_id: uuid.UUID) -> None:
+# --- goods ----------------------------------------------------------------------------------------------------------
+
+
+def _move_goods(order: Order, goods: Goods, trace_id: uuid.UUID) -> None:
+    """Move stock from where the hub has the order's goods to where they are."""
+    if goods is Goods.UNKNOWN or order.pk is None:
+        return
+    held = _reservations(order, Reservation.Status.PENDING)
+    gone = _gone(order)
+    if goods in {Goods.HELD, Goods.GONE} and not held and not gone:
+        _reserve(order, trace_id)
+        held = _reservations(order, Reservation.Status.PENDING)
+    if goods is Goods.GONE:
+        for reservation in held:
+            _confirm(order, reservation, trace_id)
+    elif goods is not Goods.HELD:
+        for reservation in held:
+            _release(order, reservation, trace_id)
+    if goods is Goods.BACK and gone:
+        _return(order, gone, trace_id)
+
+
+def _reservations(order: Order, *states: Reservation.Status) -> list[Reservation]:
+    """Return the order's reservations in those states, in the ledger's order of locks."""
+    rows = Reservation.objects.filter(tenant=order.tenant, reference_type=REFERENCE_TYPE, reference_id=str(order.pk))
+    return list(rows.filter(status__in=states).order_by("product_id", "location_id", "id"))
+
+
+def _gone(order: Order) -> dict[tuple[int, int], int]:
+    """Return how many of the order's units have left and are not back: {(product, location): units}."""
+    units: dict[tuple[int, int], int] = {}
+    for row in _reservations(order, Reservation.Status.CONFIRMED):
+        place = (row.product_id, row.location_id)
+        units[place] = units.get(place, 0) + row.confirmed_quantity
+    if units:
+        returned = Movement.objects.filter(
+            tenant=order.tenant,
+            reference_type=REFERENCE_TYPE,
+            reference_id=str(order.pk),
+            kind=Movement.Kind.RETURN,
+        )
+        for product_id, location_id, back in returned.values_list("product_id", "location_id").annotate(
+            Sum("on_hand_delta")
+        ):
+            units[product_id, location_id] -= back
+    return {place: left for place, left in units.items() if left > 0}
+
+
+def _reserve(order: Order, trace_id: uuid.UUID) -> None:
     """Promise the sold units, wherever the connector's locations have them. What the channel keeps is its own."""
     own = [
-        ledger.Line(product_id=product_id, quantity=line.quantity)
-        for line, listing, product_id in sold
-        if listing.is_writable
+        ledger.Line(product_id=item.product_id, quantity=item.quantity)
+        for item in order.items.filter(is_own_stock=True).order_by("pk")
     ]
     if not own:
         return
-    locations = list(order.connector.locations.values_list("pk", flat=True))
+    before = Reservation.objects.filter(
+        tenant=order.tenant, reference_type=REFERENCE_TYPE, reference_id=str(order.pk)
+    ).count()  # an order that was given up and then sold after all is promised anew
     ledger.reserve(
         order.tenant,
         own,
-        key=f"order:{order.pk}:reserve",
+        key=f"order:{order.pk}:reserve:{before}",
         cause=_cause(order, "sale", trace_id),
-        among=locations or None,
+        among=list(order.connector.locations.values_list("pk", flat=True)) or None,
         is_fact=True,
     )
 
 
-def _end(order: Order, effect: rules.Effect, trace_id: uuid.UUID) -> None:
-    """End what is still promised for the order, in the ledger's lock order: take it back, or let the goods be gone."""
-    end = ledger.release if effect is rules.Effect.RELEASE else ledger.confirm
-    reason = "cancellation" if effect is rules.Effect.RELEASE else "cancelled after shipment"
-    open_reservations = Reservation.objects.filter(
-        tenant=order.tenant,
-        reference_type=REFERENCE_TYPE,
-        reference_id=str(order.pk),
-        status=Reservation.Status.PENDING,
-    ).order_by("product_id", "location_id")
-    for reservation in open_reservations:
-        end(
+def _confirm(order: Order, reservation: Reservation, trace_id: uuid.UUID) -> None:
+    reason = "shipped" if order.status != Order.Status.CANCELLED else "cancelled after shipment"
+    key, cause = f"reservation:{reservation.pk}:confirm", _cause(order, reason, trace_id)
+    ledger.confirm(order.tenant, reservation.pk, key=key, cause=cause)
+
+
+def _release(order: Order, reservation: Reservation, trace_id: uuid.UUID) -> None:
+    key, cause = f"reservation:{reservation.pk}:release", _cause(order, "cancellation", trace_id)
+    ledger.release(order.tenant, reservation.pk, key=key, cause=cause)
+
+
+def _return(order: Order, gone: dict[tuple[int, int], int], trace_id: uuid.UUID) -> None:
+    """Put goods that came back on the shelf they left from."""
+    for (product_id, location_id), units in sorted(gone.items()):
+        ledger.post_one(
             order.tenant,
-            reservation.pk,
-            key=f"reservation:{reservation.pk}:{effect.value}",
-            cause=_cause(order, reason, trace_id),
+            ledger.Move(
+                kind=Movement.Kind.RETURN,
+                product_id=product_id,
+                location_id=location_id,
+                quantity=units,
+                cause=_cause(order, "returned", trace_id),
+                key=f"order:{order.pk}:return:{product_id}:{location_id}",
+            ),
         )
 
 

@@ -22,6 +22,7 @@ from apps.events import inbox
 from apps.events.models import IntegrationEvent
 from apps.events.reprocess import reprocess
 from apps.inventory.models import Location
+from apps.orders import reading
 from apps.orders.models import Order
 from apps.sandbox.server import Sandbox
 from apps.sync import push, queue
@@ -29,13 +30,13 @@ from apps.sync.models import SyncLog
 from tests.market import Market, let_time_pass, open_market, orders_of, work_until_quiet
 
 
-def _read_slowly(market: Market) -> tuple[inbox.Claim, Connector, object]:
+def _read_slowly(market: Market) -> tuple[inbox.Claim, Connector, reading.Reading]:
     """Claim the due event and read its order; the caller decides when to go on."""
     claim = inbox.claim_due()
     assert claim is not None
     connector = Connector.objects.select_related("tenant").get(pk=claim.connector_id)
     channel = open_channel(connector.kind, credentials.ConnectorTokens(connector.pk))
-    return claim, connector, channel.order(claim.external_id)
+    return claim, connector, reading.read(channel, connector, claim.external_id)
 
 
 def test_a_slow_worker_with_an_old_paid_order_does_not_undo_its_cancellation(market: Market) -> None:
@@ -45,7 +46,7 @@ def test_a_slow_worker_with_an_old_paid_order_does_not_undo_its_cancellation(mar
     market.control.cancel(int(order_id))
     market.control.wait_until_notified()
     assert inbox.process_next()  # another worker reads "cancelled" first
-    inbox._take_in(claim, connector, paid, goods_left=False)
+    inbox._take_in(claim, connector, paid)
     work_until_quiet()
     assert [order.status for order in orders_of(market)] == ["CANCELADO"]
     assert (market.numbers("SHIRT"), market.shown("SHIRT")) == ((10, 0), 10)
@@ -280,6 +281,7 @@ def test_a_late_worker_does_not_settle_what_was_reprocessed(market: Market) -> N
 def test_an_event_that_kills_its_workers_is_set_aside(market: Market) -> None:
     market.sell("SHIRT")
     market.control.wait_until_notified()
+    IntegrationEvent.objects.exclude(topic="orders_v2").update(next_attempt_at=None)
     for _ in range(inbox.INTERRUPTIONS_MAX):
         assert inbox.claim_due() is not None  # and dies
         let_time_pass()

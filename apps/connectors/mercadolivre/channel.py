@@ -6,9 +6,12 @@ import structlog
 
 from apps.connectors.channel import (
     AccountSnapshot,
+    Buyer,
     ChannelError,
+    Label,
     ListingSnapshot,
     OrderSnapshot,
+    ShipmentSnapshot,
     StockAnswer,
     StockTarget,
     TokenSource,
@@ -69,20 +72,42 @@ class MercadoLivre:
             )
         return list(found)
 
-    def has_left(self, shipment_id: str) -> bool:
-        """Return whether the goods of a shipment left the seller (contract §4.1).
-
-        A cancelled order gives its units back to the shelf unless they were shipped (contract §3.2): goods on the road
-        are back only when somebody holds them again, and a cancellation does not say that (contract §4.3). A shipment
-        that does not exist (404) and a status unknown here are no sign that anything left.
-
-        Raises ChannelError: `unreadable_answer` when no status was given, and what every call may raise.
-        """
+    def shipment(self, shipment_id: str) -> ShipmentSnapshot | None:
+        """Return the parcel as it stands now; None when there is no such shipment (contract §4.1)."""
         try:
-            return parsing.has_left(self.client.shipment(shipment_id))
+            snapshot = parsing.shipment(self.client.shipment(shipment_id))
         except ChannelError as error:
             if error.code == "shipment_not_found":
-                return False
+                return None
+            raise
+        if snapshot.external_id != shipment_id:
+            raise ChannelError(
+                f"Mercado Livre was asked for shipment {shipment_id} and answered {snapshot.external_id}",
+                code="unreadable_answer",
+            )
+        return snapshot
+
+    def pack(self, pack_id: str) -> frozenset[str]:
+        """Return the orders of a pack (contract §3.4); empty when there is no such pack."""
+        return self.orders_behind("packs", pack_id)
+
+    def label(self, shipment_id: str) -> Label | None:
+        """Return a parcel's label as PDF (contract §4.5); None while Mercado Livre refuses or has nothing to print."""
+        content = self.client.label(shipment_id)
+        return parsing.label(content) if content else None
+
+    def buyer(self, order: OrderSnapshot) -> Buyer:
+        """Return whom the invoice is for, from the billing data; else the name that the order itself shows."""
+        billed = parsing.buyer(self.client.billing(order.billing_id)) if order.billing_id else Buyer("", "")
+        return Buyer(name=billed.name or order.buyer_name, document=billed.document)
+
+    def orders_behind(self, resource_kind: str, resource_id: str) -> frozenset[str]:
+        """Return the orders that a resource is about (contract §2.3); empty when it is about none, or is gone."""
+        try:
+            return parsing.order_ids(self.client.related(resource_kind, resource_id))
+        except ChannelError as error:
+            if error.status == 404:
+                return frozenset()
             raise
 
     def put_stock(self, target: StockTarget, quantity: int) -> StockAnswer:

@@ -20,6 +20,15 @@ from apps.connectors.mercadolivre.parsing import unreadable
 
 MULTIGET_MAX = 20  # contract §5.1
 ME = "/users/me"
+SITE = "MLB"
+RELATED = {
+    "packs": "/packs/{}",
+    "shipments": "/shipments/{}/orders",
+    "collections": "/collections/{}",
+    "claims": "/post-purchase/v1/claims/{}",
+}
+"""Where the orders behind a resource are asked for, by the resource's kind."""
+
 SCAN_PAGE_SIZE = 100  # contract §5.1
 SCAN_PAGES_MAX = 5_000  # half a million listings; a scan that goes on for ever must end
 ITEM_BYTES_MAX = 8_000_000  # twenty items with 250 variations each are large
@@ -64,6 +73,31 @@ class Client:
             missing_code="shipment_not_found",
         )
         return _json(answer)
+
+    def related(self, resource_kind: str, resource_id: str) -> object:
+        """`GET` what leads back to orders: a pack, a shipment's orders, a payment or a claim (contract §2.3, §4.2)."""
+        path = RELATED[resource_kind].format(_segment(resource_id))
+        headers = {"X-New-Domain": "true"}
+        return _json(self._call("GET", path, headers=headers, purpose=f"ml.{resource_kind}"))
+
+    def billing(self, billing_id: str) -> object:
+        """`GET /orders/billing-info/MLB/{id}`: whom to invoice (contract §3.5)."""
+        path = f"/orders/billing-info/{SITE}/{_segment(billing_id)}"
+        return _json(self._call("GET", path, purpose="ml.billing"))
+
+    def label(self, shipment_id: str) -> bytes:
+        """`GET /shipment_labels`: the bytes of one label, often a ZIP (contract §4.5); empty while it is refused.
+
+        A 400 there says that the shipment is not ready to print, for a reason that passes (an invoice is pending).
+        """
+        params = {"shipment_ids": _segment(shipment_id), "response_type": "pdf"}
+        try:
+            return self._call("GET", "/shipment_labels", params=params, purpose="ml.label").body
+        except ChannelError as error:
+            if error.status == 400:
+                log.info("ml.label_not_ready", shipment_id=shipment_id, reason=str(error))
+                return b""
+            raise
 
     def item(self, item_id: str) -> object:
         """`GET /items/{id}`: one listing; variations show their SKU only with `include_attributes` (contract §5.1)."""

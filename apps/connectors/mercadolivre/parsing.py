@@ -6,10 +6,13 @@ Ids are text throughout, for some do not fit 64 bits (contract, conventions).
 """
 
 import hashlib
+import io
 import json
 import math
 import re
 import uuid
+import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
@@ -17,12 +20,15 @@ from typing import Any
 
 from apps.connectors.channel import (
     AccountSnapshot,
+    Buyer,
     ChannelError,
+    Label,
     ListingSnapshot,
     Notice,
     OrderLine,
     OrderSnapshot,
     Poison,
+    ShipmentSnapshot,
     StockAnswer,
 )
 
@@ -81,6 +87,10 @@ def order(raw: object, *, is_complete: bool = True) -> OrderSnapshot:
         total_amount=money(document.get("total_amount")),
         currency=_text(document.get("currency_id")),
         lines=tuple(_order_line(row, f"line {number} of {where}") for number, row in enumerate(rows, 1)),
+        buyer_name=" ".join(
+            filter(None, (_text(_part(document, "buyer").get(part)) for part in ("first_name", "last_name")))
+        ),
+        billing_id=_id(_part(_part(document, "buyer"), "billing_info").get("id")),
         is_complete=is_complete,
     )
 
@@ -162,20 +172,84 @@ def multiget_rows(raw: object) -> Iterator[tuple[str, int, object]]:
         yield item_id, 200 if status is None and item_id else status or 0, body
 
 
-# Where a shipment's goods are no longer with the seller, by its status (contract §4.3). `not_delivered` is among them:
-# the goods are under way back, or lost; the order's cancellation says neither (contract §3.2).
-LEFT_STATUSES = frozenset({"shipped", "delivered", "not_delivered"})
-
-
-def has_left(raw: object) -> bool:
-    """Read `GET /shipments/{id}` for whether the goods left; both formats have `status` at the top (contract §4.1).
-
-    An unknown status counts as not left. Raises ChannelError when there is none, for that says nothing either way.
-    """
-    status = _text(_mapping(raw, "the shipment").get("status")).lower()
+def shipment(raw: object) -> ShipmentSnapshot:
+    """Read `GET /shipments/{id}` in either format (contract §4.1). Raises ChannelError without id or status."""
+    document = _mapping(raw, "the shipment")
+    shipment_id = _required_id(document, "id", "the shipment")
+    status = _text(document.get("status")).lower()
     if not status:
-        raise unreadable("status", "the shipment")
-    return status in LEFT_STATUSES
+        raise unreadable("status", f"shipment {shipment_id}")
+    logistic, destination, size = (_part(document, name) for name in ("logistic", "destination", "dimensions"))
+    sides = [_length(size.get(side)) for side in ("height", "width", "length")]
+    return ShipmentSnapshot(
+        external_id=shipment_id,
+        status=status,
+        substatus=_text(document.get("substatus")).lower(),
+        logistic_type=(_text(logistic.get("type")) or _text(document.get("logistic_type"))).lower(),
+        updated_at=moment(document.get("last_updated")),
+        tracking_number=_text(document.get("tracking_number"))[:ID_LENGTH_MAX],
+        weight_g=whole_number(round(weight)) if (weight := money(size.get("weight"))) is not None else None,
+        dimensions=" x ".join(sides) if all(sides) else "",
+        receiver_name=_text(destination.get("receiver_name")),
+        receiver_phone=_text(destination.get("receiver_phone")),
+    )
+
+
+def _length(value: object) -> str:
+    length = money(value)
+    return f"{length:f}" if length is not None and 0 < length < 10_000 else ""
+
+
+def buyer(raw: object) -> Buyer:
+    """Read `GET /orders/billing-info/{site}/{id}` (contract §3.5); what it does not say is empty."""
+    document = raw if isinstance(raw, dict) else {}
+    buyer_part = _part(document, "buyer")
+    billing = _part(buyer_part, "billing_info") or _part(document, "billing_info") or document
+    identity = _part(billing, "identification")
+    names = (_text(billing.get(part)) for part in ("name", "last_name"))
+    return Buyer(name=" ".join(filter(None, names)), document=re.sub(r"\D", "", _text(identity.get("number")))[:14])
+
+
+def order_ids(raw: object) -> frozenset[str]:
+    """Read the orders that something is about: a pack, a shipment's rows, a payment or a claim (contract §3.4-4.2)."""
+    if isinstance(raw, list):  # GET /shipments/{id}/orders
+        return frozenset(filter(None, (_id(row.get("order_id")) for row in raw if isinstance(row, dict))))
+    document = raw if isinstance(raw, dict) else {}
+    rows = document.get("orders")
+    if isinstance(rows, list):  # GET /packs/{id}
+        return frozenset(filter(None, (_id(row.get("id")) for row in rows if isinstance(row, dict))))
+    if _text(document.get("resource")) == "order":  # GET /post-purchase/v1/claims/{id}
+        return frozenset(filter(None, [_id(document.get("resource_id"))]))
+    return frozenset(filter(None, [_id(document.get("order_id"))]))  # GET /collections/{id}
+
+
+LABEL_BYTES_MAX = 5 * 1024 * 1024
+
+
+def label(content: bytes) -> Label | None:
+    """Read what `GET /shipment_labels` gave, by its first bytes: a ZIP of one, PDF or ZPL (contract §4.5).
+
+    None for anything else: an empty 2xx happens, and there will be a label later.
+    """
+    if content.startswith(b"PK"):
+        content = _first_in_zip(content)
+    if content.startswith(b"%PDF"):
+        return Label("PDF", content)
+    return Label("ZPL", content) if content.lstrip().startswith(b"^XA") else None
+
+
+def _first_in_zip(content: bytes) -> bytes:
+    """Return the first label inside; nothing when the archive is broken or unfolds to more than a label can be."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            for entry in archive.infolist():
+                if not entry.is_dir():
+                    with archive.open(entry) as file:
+                        read = file.read(LABEL_BYTES_MAX + 1)
+                    return read if len(read) <= LABEL_BYTES_MAX else b""
+    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError):
+        pass  # an encrypted or damaged archive is no label
+    return b""
 
 
 def stock_answer(raw: object, *, variation_id: str, http_status: int) -> StockAnswer:
@@ -328,7 +402,9 @@ INTEGER_MAX = 10**30  # their largest ids have twenty digits
 
 # The only resources the hub ever reads because somebody on the internet said so.
 READABLE_RESOURCE = re.compile(
-    r"/?(orders|items|shipments|collections|packs|user-products)/([A-Za-z0-9_-]{1,64})(/stock)?", re.ASCII
+    r"/?(?:post-purchase/v1/(?=claims/))?(orders|items|shipments|collections|packs|user-products|claims)"
+    r"/([A-Za-z0-9_-]{1,64})(/stock)?",
+    re.ASCII,
 )
 
 

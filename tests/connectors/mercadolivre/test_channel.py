@@ -218,33 +218,47 @@ def test_one_listing_that_is_another_one_is_refused(box: Sandbox, shop: MercadoL
 # --- Shipments -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("status", "has_left"),
-    [
-        ("pending", False),
-        ("ready_to_ship", False),
-        ("cancelled", False),
-        ("shipped", True),
-        ("delivered", True),
-        ("not_delivered", True),
-    ],
-)
-def test_goods_have_left_once_the_shipment_says_so(
-    box: Sandbox, shop: MercadoLivre, seller: Seller, status: str, has_left: bool
-) -> None:
+def test_a_parcel_is_read_with_its_size_and_receiver(box: Sandbox, shop: MercadoLivre, seller: Seller) -> None:
     sale = box.control.sell(create(box, seller))
-    box.control.edit_order(sale["order_id"], shipment_status=status)
-    assert shop.has_left(str(sale["shipment_id"])) is has_left
+    box.control.edit_order(sale["order_id"], shipment_status="ready_to_ship", shipment_substatus="ready_to_print")
+    parcel = shop.shipment(str(sale["shipment_id"]))
+    assert parcel is not None
+    assert (parcel.status, parcel.substatus) == ("ready_to_ship", "ready_to_print")
+    assert (parcel.weight_g, parcel.dimensions) == (500, "10 x 20 x 30")
+    assert parcel.receiver_name
+    assert parcel.receiver_name not in repr(parcel)
 
 
-def test_goods_that_left_stay_gone_when_the_order_is_cancelled(
+def test_a_label_is_unpacked_and_there_is_none_before_it_may_be_printed(
     box: Sandbox, shop: MercadoLivre, seller: Seller
 ) -> None:
     sale = box.control.sell(create(box, seller))
-    box.control.edit_order(sale["order_id"], shipment_status="shipped")
-    box.control.cancel(sale["order_id"])
+    shipment_id = str(sale["shipment_id"])
+    box.control.edit_order(sale["order_id"], shipment_status="handling", shipment_substatus="invoice_pending")
+    assert shop.label(shipment_id) is None
+    box.control.edit_order(sale["order_id"], shipment_status="ready_to_ship", shipment_substatus="ready_to_print")
+    label = shop.label(shipment_id)
+    assert label is not None
+    assert (label.format, label.content[:5]) == ("PDF", b"%PDF-")
+
+
+def test_the_buyer_is_asked_for_where_the_order_says(box: Sandbox, shop: MercadoLivre, seller: Seller) -> None:
+    sale = box.control.sell(create(box, seller))
     order = shop.order(str(sale["order_id"]))
-    assert (order.status, shop.has_left(order.shipment_id)) == ("cancelled", True)
+    buyer = shop.buyer(order)
+    assert buyer.name
+    assert len(buyer.document) in (11, 14)
+    assert buyer.document not in repr(buyer)
+
+
+def test_parcels_payments_and_packs_lead_back_to_their_orders(box: Sandbox, shop: MercadoLivre, seller: Seller) -> None:
+    sale = box.control.sell(create(box, seller))
+    order_id = str(sale["order_id"])
+    raw, _ = shop.client.order(order_id)
+    assert isinstance(raw, dict)
+    assert shop.orders_behind("shipments", str(sale["shipment_id"])) == {order_id}
+    assert shop.orders_behind("collections", str(raw["payments"][0]["id"])) == {order_id}
+    assert shop.orders_behind("packs", "2000000000000001") == frozenset()
 
 
 def test_a_shipment_is_asked_for_in_the_new_format(box: Sandbox, shop: MercadoLivre, seller: Seller) -> None:
@@ -255,8 +269,8 @@ def test_a_shipment_is_asked_for_in_the_new_format(box: Sandbox, shop: MercadoLi
     assert "logistic_type" not in shipment
 
 
-def test_a_shipment_that_does_not_exist_has_not_left(box: Sandbox, shop: MercadoLivre) -> None:
-    assert shop.has_left("47999999999") is False
+def test_a_shipment_that_does_not_exist_is_none(box: Sandbox, shop: MercadoLivre) -> None:
+    assert shop.shipment("47999999999") is None
     assert [call["status"] for call in calls(box, "/shipments/")] == [404]
 
 
@@ -266,7 +280,7 @@ def test_a_shipment_that_cannot_be_read_is_no_answer_either_way(
 ) -> None:
     misbehave(box, path="^/shipments/", action="status", status=status)
     with pytest.raises(ChannelError) as caught:
-        shop.has_left("47000000001")
+        shop.shipment("47000000001")
     assert (caught.value.code, caught.value.account) == (code, False)
 
 

@@ -334,30 +334,19 @@ OLD_SHIPMENT = {
 }
 
 
-@pytest.mark.parametrize("shipment", [NEW_SHIPMENT, OLD_SHIPMENT], ids=["new", "old"])
+@pytest.mark.parametrize("raw", [NEW_SHIPMENT, OLD_SHIPMENT], ids=["new", "old"])
+def test_a_shipment_is_read_in_either_format(raw: dict[str, Any]) -> None:
+    parcel = parsing.shipment({**raw, "status": "Delivered"})
+    assert (parcel.external_id, parcel.status) == (str(raw["id"]), "delivered")
+    assert parcel.logistic_type
+
+
 @pytest.mark.parametrize(
-    ("status", "has_left"),
-    [
-        ("shipped", True),
-        ("delivered", True),
-        ("not_delivered", True),
-        ("Delivered", True),
-        ("pending", False),
-        ("handling", False),
-        ("ready_to_ship", False),
-        ("cancelled", False),
-        ("stale_shipped", False),
-        ("teleported", False),
-    ],
+    "raw", [None, [], "<html>", {}, {"id": 1, "status": None}, {"id": 1, "status": 7}, {"id": 1, "status": " "}]
 )
-def test_a_shipments_status_tells_whether_the_goods_left(shipment: dict[str, Any], status: str, has_left: bool) -> None:
-    assert parsing.has_left({**shipment, "status": status}) is has_left
-
-
-@pytest.mark.parametrize("raw", [None, [], "<html>", {}, {"status": None}, {"status": 7}, {"status": " "}])
 def test_a_shipment_without_a_status_says_nothing_either_way(raw: object) -> None:
-    with pytest.raises(ChannelError, match="the shipment has no usable") as caught:
-        parsing.has_left(raw)
+    with pytest.raises(ChannelError, match="has no usable") as caught:
+        parsing.shipment(raw)
     assert (caught.value.code, caught.value.permanent) == ("unreadable_answer", False)
 
 
@@ -576,7 +565,7 @@ READERS: tuple[Callable[[Any], object], ...] = (
     parsing.account,
     parsing.order,
     parsing.listings,
-    parsing.has_left,
+    parsing.shipment,
     lambda raw: list(parsing.multiget_rows(raw)),
     lambda raw: parsing.stock_answer(raw, variation_id="1", http_status=200),
     lambda raw: parsing.variation_quantities(raw, variation_id="1", quantity=1),

@@ -1,0 +1,102 @@
+"""Who orders are for: kept sealed, read on purpose, forgotten on request (LGPD, requirement 001).
+
+Every value is sealed for its own row and field. People are found by a keyed hash of their document, so that none has to
+be opened to find all orders of one person.
+"""
+
+import base64
+import hashlib
+import hmac
+from dataclasses import dataclass, field
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import QuerySet
+
+from apps.common import crypto
+from apps.connectors.channel import Label
+from apps.orders.models import Order, Package, Recipient
+from apps.tenants.models import Tenant
+
+FIELDS = ("name", "document", "phone")
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """A recipient, opened. Its repr shows nothing."""
+
+    name: str = field(repr=False)
+    document: str = field(repr=False)
+    phone: str = field(repr=False)
+
+
+def keep(order: Order, *, name: str, document: str, phone: str) -> None:
+    """Keep who an order is for, sealed; once: what is kept, or was forgotten, stays so."""
+    if Recipient.objects.filter(order=order).exists():
+        return
+    values = {"name": name, "document": document, "phone": phone}
+    sealed = {
+        f"{part}_enc": crypto.seal(value, owner=_owner(order.pk, part)) for part, value in values.items() if value
+    }
+    Recipient.objects.create(order=order, document_digest=digest(document) if document else "", **sealed)
+
+
+def read(recipient: Recipient) -> Person:
+    """Open what is kept. Raises SealBroken. Who asks for this is shown it, so it is to be audited."""
+    opened = {
+        part: crypto.unseal(sealed, owner=_owner(recipient.order_id, part))
+        if (sealed := getattr(recipient, f"{part}_enc"))
+        else ""
+        for part in FIELDS
+    }
+    return Person(**opened)
+
+
+def orders_of(tenant: Tenant, document: str) -> QuerySet[Order]:
+    """Return a person's orders, by CPF or CNPJ (digits, or written with dots)."""
+    digits = "".join(sign for sign in document if sign.isdigit())
+    return Order.objects.filter(tenant=tenant, recipient__document_digest__in=_digests(digits)).order_by("pk")
+
+
+@transaction.atomic
+def forget(tenant: Tenant, document: str) -> int:
+    """Erase a person from all their orders and labels; the sales stay. Returns how many orders that were."""
+    orders = list(orders_of(tenant, document).select_for_update(of=["self"]))
+    packages = [order.package_id for order in orders if order.package_id is not None]
+    Package.objects.filter(tenant=tenant, pk__in=packages).update(label_enc="", label_format="")
+    Recipient.objects.filter(order__in=orders).update(name_enc="", document_enc="", phone_enc="", document_digest="")
+    return len(orders)
+
+
+def keep_label(package: Package, label: Label) -> None:
+    """Keep a parcel's label, which shows an address, sealed. A parcel that waited for it is ready."""
+    package.label_enc = crypto.seal(base64.b64encode(label.content).decode(), owner=f"volume:{package.pk}:label")
+    package.label_format = label.format
+    if package.status == Package.Status.WAITING:
+        package.status = Package.Status.READY
+    package.save(update_fields=["label_enc", "label_format", "status", "updated_at"])
+
+
+def read_label(package: Package) -> Label | None:
+    """Open a parcel's label; None when there is none. Raises SealBroken."""
+    if not package.label_enc:
+        return None
+    sealed = crypto.unseal(package.label_enc, owner=f"volume:{package.pk}:label")
+    return Label(package.label_format, base64.b64decode(sealed))
+
+
+def digest(document: str) -> str:
+    """Return the keyed hash by which a document is found, made with the newest key."""
+    return _digests(document)[0]
+
+
+def _digests(document: str) -> list[str]:
+    """One for each key, for rows that were written before the keys were rotated."""
+    return [
+        hmac.new(key.encode(), b"recipient:" + document.encode(), hashlib.sha256).hexdigest()
+        for key in settings.FIELD_ENCRYPTION_KEYS
+    ]
+
+
+def _owner(order_id: int, part: str) -> str:
+    return f"pedido_destinatario:{order_id}:{part}"
