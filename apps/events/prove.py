@@ -10,17 +10,25 @@ RULES = {
     "an event that is not finished has a next try, and a finished one has none": """
         SELECT id, status, next_attempt_at FROM integracao_evento
          WHERE (status IN ('RECEBIDO', 'NOVA_TENTATIVA')) <> (next_attempt_at IS NOT NULL) AND status <> 'ERRO'""",
-    "a received order holds its units, a cancelled one promises none": """
-        SELECT o.id, o.tenant_id, o.external_id, o.status, sold.units, coalesce(held.units, 0) AS held_units
+    "an order promises its units until they have left, and a cancelled one none": """
+        SELECT o.id, o.tenant_id, o.external_id, o.status, sold.units, held.promised, held.gone
           FROM pedido o
           JOIN LATERAL (SELECT coalesce(sum(i.quantity) FILTER (WHERE i.is_own_stock), 0) AS units
                           FROM pedido_item i WHERE i.order_id = o.id) sold ON true
-          LEFT JOIN LATERAL (SELECT sum(r.quantity) AS units FROM inventory_reservations r
-                              WHERE r.tenant_id = o.tenant_id AND r.reference_type = 'order'
-                                AND r.reference_id = o.id::text
-                                AND (r.status = 'PENDING' OR (r.status = 'CONFIRMED' AND o.status <> 'CANCELADO'))
-                            ) held ON true
-         WHERE coalesce(held.units, 0) <> CASE o.status WHEN 'CANCELADO' THEN 0 ELSE sold.units END""",
+          JOIN LATERAL (SELECT coalesce(sum(r.quantity) FILTER (WHERE r.status = 'PENDING'), 0) AS promised,
+                               coalesce(sum(r.confirmed_quantity), 0) AS gone
+                          FROM inventory_reservations r
+                         WHERE r.tenant_id = o.tenant_id AND r.reference_type = 'order'
+                           AND r.reference_id = o.id::text) held ON true
+         WHERE CASE o.status WHEN 'CANCELADO' THEN held.promised <> 0
+                             WHEN 'RETIRADO' THEN held.promised <> 0
+                                  OR (held.gone <> sold.units AND NOT 'returned' = ANY (o.flags))
+                             ELSE held.promised + held.gone <> sold.units END""",
+    "an order is ready with its label only, and was picked up at some moment": """
+        SELECT o.id, o.tenant_id, o.external_id, o.status, o.ready_at, o.picked_up_at, v.status AS package
+          FROM pedido o LEFT JOIN volume v ON v.id = o.package_id
+         WHERE (o.status = 'PRONTO' AND (o.ready_at IS NULL OR v.etiqueta_externa IS NULL OR v.etiqueta_externa = ''))
+            OR (o.status = 'RETIRADO' AND o.picked_up_at IS NULL)""",
 }
 
 

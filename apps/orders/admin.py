@@ -7,7 +7,7 @@ from django.db.models import Model
 from django.http import HttpRequest
 from unfold.admin import TabularInline
 
-from apps.orders.models import Order, OrderItem
+from apps.orders.models import Order, OrderItem, Package
 from apps.tenants.admin import ReadOnlyAdmin
 
 
@@ -39,7 +39,18 @@ class OrderAdmin(ReadOnlyAdmin):
     list_display: ClassVar = ["external_id", "connector", "status", "channel_status", "total_amount", "ordered_at"]
     list_filter: ClassVar = ["status", "channel", "tenant"]
     list_select_related: ClassVar = ["connector"]
-    search_fields: ClassVar = ["=external_id", "=pack_id"]
+    search_fields: ClassVar = ["=external_id", "=pack_id", "=shipment_id"]
     exclude: ClassVar = ["content_hash"]
     ordering: ClassVar = ["-id"]
     inlines: ClassVar = [ItemsInline]
+
+
+@admin.register(Package)
+class PackageAdmin(ReadOnlyAdmin):
+    """Parcels, newest first. The label holds an address, so it is not shown here."""
+
+    list_display: ClassVar = ["external_id", "connector", "status", "channel_status", "channel_substatus", "updated_at"]
+    list_filter: ClassVar = ["status", "channel", "tenant"]
+    list_select_related: ClassVar = ["connector"]
+    search_fields: ClassVar = ["=external_id", "=tracking_number"]
+    ordering: ClassVar = ["-id"]

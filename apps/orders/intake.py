@@ -7,6 +7,7 @@ never came, came twice or came late ends in the same numbers.
 
 import uuid
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from enum import Enum
 
 from django.db import connection, transaction
@@ -63,14 +64,15 @@ def take_in(connector: Connector, reading: Reading, *, trace_id: uuid.UUID) -> O
             return Outcome.UNCHANGED
         if order and _is_older(reading, order):
             return Outcome.OUTDATED
-        verdict = rules.judge(reading.words, was_sold=order is not None and order.items.exists())
+        words = _newest_words(reading, order)
+        verdict = rules.judge(words, was_sold=order is not None and order.items.exists())
         if reading.trouble is not None and verdict.goods is not Goods.HELD:
             return Outcome.UNCHANGED  # where the goods are is the parcel's to say: the caller reads it again
         if order is None and verdict.state is None:
             return Outcome.NOT_A_SALE
         is_new = order is None
         order = order or Order(tenant=connector.tenant, connector=connector, channel=connector.kind)
-        _describe(order, reading, verdict)
+        _describe(order, reading, words, verdict)
         order.save()
         is_sold = verdict.state in {State.RECEIVED, State.PICKED_UP} or verdict.goods is Goods.GONE
         if is_sold and not order.items.exists():
@@ -119,13 +121,25 @@ def _is_older(reading: Reading, order: Order) -> bool:
     known, read = order.channel_updated_at, reading.order.updated_at
     if known is None or read is None or known != read:
         return known is not None and read is not None and read < known
-    parcel, kept = reading.shipment, order.package
-    if parcel is None or kept is None or kept.channel_updated_at is None or parcel.updated_at is None:
+    return order.package is not None and _is_older_parcel(reading.shipment, order.package)
+
+
+def _newest_words(reading: Reading, order: Order | None) -> rules.Words:
+    """Return the words that count: beside a newer order, what the hub has of its parcel may be the newer."""
+    kept = order.package if order else None
+    if kept is None or not _is_older_parcel(reading.shipment, kept):
+        return reading.words
+    return replace(reading.words, shipment=kept.channel_status, substatus=kept.channel_substatus)
+
+
+def _is_older_parcel(parcel: ShipmentSnapshot | None, kept: Package) -> bool:
+    if parcel is None or parcel.external_id != kept.external_id:
         return False
-    return parcel.external_id == kept.external_id and parcel.updated_at < kept.channel_updated_at
+    known, read = kept.channel_updated_at, parcel.updated_at
+    return known is not None and read is not None and read < known
 
 
-def _describe(order: Order, reading: Reading, verdict: Verdict) -> None:
+def _describe(order: Order, reading: Reading, words: rules.Words, verdict: Verdict) -> None:
     snapshot = reading.order
     order.external_id = snapshot.external_id
     order.channel_status = snapshot.status[:64]
@@ -138,7 +152,7 @@ def _describe(order: Order, reading: Reading, verdict: Verdict) -> None:
     order.content_hash = "" if reading.trouble else reading.content_hash()  # "": the next reading is news
     order.flags = [flag.value for flag in verdict.flags]
     if reading.shipment:
-        order.package = _keep_package(order, reading.shipment, reading.words)
+        order.package = _keep_package(order, reading.shipment, words)
     if verdict.state is not None and not (verdict.may_be_ready and order.status == Order.Status.READY):
         order.status = verdict.state.value
     if order.status == Order.Status.PICKED_UP and order.picked_up_at is None:
@@ -153,8 +167,7 @@ def _keep_package(order: Order, parcel: ShipmentSnapshot, words: rules.Words) ->
         external_id=parcel.external_id,
         defaults={"connector": order.connector},
     )
-    known = package.channel_updated_at
-    if not is_new and known is not None and parcel.updated_at is not None and parcel.updated_at < known:
+    if not is_new and _is_older_parcel(parcel, package):
         return package
     package.channel_status, package.channel_substatus = parcel.status[:64], parcel.substatus[:64]
     package.logistic_type = parcel.logistic_type[:32]
@@ -238,8 +251,10 @@ def _mapped(connector: Connector, lines: Sequence[OrderLine]) -> list[Sold]:
 
 def _move_goods(order: Order, goods: Goods, trace_id: uuid.UUID) -> None:
     """Move stock from where the hub has the order's goods to where they are."""
-    if goods is Goods.UNKNOWN or order.pk is None:
+    if goods is Goods.UNKNOWN:
         return
+    if goods is Goods.ELSEWHERE:
+        order.items.update(is_own_stock=False)
     held = _reservations(order, Reservation.Status.PENDING)
     gone = _gone(order)
     if goods in {Goods.HELD, Goods.GONE} and not held and not gone:

@@ -107,7 +107,7 @@ def test_another_applications_account_is_not_reached_through_this_address(connec
     assert (event.tenant, event.status, event.error_code) == (connector.tenant, "QUARENTENA", "unknown_account")
 
 
-@pytest.mark.parametrize("topic", ["items", "shipments", "questions", "something_new"])
+@pytest.mark.parametrize("topic", ["shipments", "questions", "something_new"])
 def test_topics_the_hub_does_not_use_are_kept_and_marked(connector: Connector, topic: str) -> None:
     assert _post(connector, _notice(topic=topic, resource="/items/MLB1")) == 200
     event = IntegrationEvent.objects.get()
