@@ -1,8 +1,10 @@
 """Reading Mercado Livre: every quirk of the contract in; out come plain snapshots, or what is missing by its name."""
 
 import copy
+import io
 import json
 import os
+import zipfile
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -566,6 +568,8 @@ READERS: tuple[Callable[[Any], object], ...] = (
     parsing.order,
     parsing.listings,
     parsing.shipment,
+    parsing.buyer,
+    parsing.order_ids,
     lambda raw: list(parsing.multiget_rows(raw)),
     lambda raw: parsing.stock_answer(raw, variation_id="1", http_status=200),
     lambda raw: parsing.variation_quantities(raw, variation_id="1", quantity=1),
@@ -614,6 +618,35 @@ def test_one_wrong_value_in_a_notification_is_a_notice_or_poison(value: object) 
             assert len(parsing.read_notice(json.dumps(mutated).encode()).delivery_key) <= 64
         except Poison as poison:
             assert str(poison)  # noqa: PT017
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes_are_a_label_or_none(raw: bytes) -> None:
+    for content in (raw, b"PK\x03\x04" + raw):
+        found = parsing.label(content)
+        assert found is None or found.format in ("PDF", "ZPL")
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b"%PDF-1.4", "PDF"),
+        (b"^XA^FO40,40^FDhello^FS^XZ", "ZPL"),
+        (b"", None),
+        (b"<html>", None),
+        (b"PK broken", None),
+    ],
+)
+def test_a_label_is_known_by_its_first_bytes(content: bytes, expected: str | None) -> None:
+    found = parsing.label(content)
+    assert (found and found.format) == expected
+
+
+def test_a_label_that_unfolds_to_more_than_a_label_is_none() -> None:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("label.pdf", b"%PDF" + bytes(parsing.LABEL_BYTES_MAX))
+    assert parsing.label(packed.getvalue()) is None
 
 
 PAYLOADS = os.environ.get("SALDO_CONTRACT_PAYLOADS", "")
