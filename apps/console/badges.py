@@ -55,7 +55,12 @@ EVENT: dict[str, Look] = {
     IntegrationEvent.Status.QUARANTINED: Look("bad", "lock"),
     IntegrationEvent.Status.ERROR: Look("bad", "cross"),
 }
-ORDER: dict[str, Look] = {Order.Status.RECEIVED: Look("ok", "check"), Order.Status.CANCELLED: Look("quiet", "cross")}
+ORDER: dict[str, Look] = {
+    Order.Status.RECEIVED: Look("info", "clock"),
+    Order.Status.READY: Look("ok", "check"),
+    Order.Status.PICKED_UP: Look("quiet", "check"),
+    Order.Status.CANCELLED: Look("quiet", "cross"),
+}
 RESERVATION: dict[str, Look] = {
     Reservation.Status.PENDING: Look("info", "lock"),
     Reservation.Status.CONFIRMED: Look("ok", "check"),

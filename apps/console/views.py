@@ -5,11 +5,12 @@ function of the room that does.
 """
 
 import re
+from typing import Any
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.db.models import BooleanField, Count, ExpressionWrapper, Prefetch, Q, QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
@@ -20,11 +21,13 @@ from django.views.decorators.http import require_POST, require_safe
 from apps.connectors.models import Connector, Listing
 from apps.console import mapping, masking, timeline
 from apps.console.filters import TOPICS, EventFilters, ListingFilters, OrderFilters, StockFilters, SyncFilters
+from apps.console.flags import FLAGS
 from apps.console.forms import MapListing
 from apps.console.keyset import page_of
 from apps.events.models import IntegrationEvent
 from apps.events.reprocess import reprocess
 from apps.inventory.models import Balance, Location, Movement, Product, Reservation
+from apps.orders import recipients
 from apps.orders.intake import REFERENCE_TYPE
 from apps.orders.models import Order
 from apps.sync import queue
@@ -251,19 +254,57 @@ def orders(request: HttpRequest) -> HttpResponse:
 def order(request: HttpRequest, pk: int) -> HttpResponse:
     """One order: its items, what they hold of stock, and its road."""
     rows = Order.objects.select_related("connector", "tenant").prefetch_related("items__product", "items__listing")
-    row = access.owned_or_404(request, rows, pk=pk)
+    row = access.owned_or_404(request, rows.select_related("package", "recipient"), pk=pk)
+    return render(request, "console/order.html", _order_context(request, row))
+
+
+@login_required
+@require_POST
+def order_recipient(request: HttpRequest, pk: int) -> HttpResponse:
+    """The same page with the recipient open, for whoever hands the parcel over. It is written down who looked."""
+    access.require_write(request)
+    rows = Order.objects.select_related("connector", "tenant", "package", "recipient")
+    row = access.owned_or_404(request, rows.filter(recipient__isnull=False), pk=pk)
+    person = recipients.show(row.recipient, actor=f"user:{request.user.pk}")
+    response = render(
+        request, "console/order.html", {**_order_context(request, row), "person": person, "is_open": True}
+    )
+    response["Cache-Control"] = "no-store"
+    return response
+
+
+@login_required
+@require_POST
+def order_label(request: HttpRequest, pk: int) -> HttpResponse:
+    """The label of an order's parcel, as the channel made it. It holds an address: it is written down who took it."""
+    access.require_write(request)
+    row = access.owned_or_404(request, Order.objects.filter(package__isnull=False).select_related("package"), pk=pk)
+    package = row.package
+    label = recipients.show_label(package, actor=f"user:{request.user.pk}") if package else None
+    if label is None:
+        raise Http404("the parcel has no label")
+    kind, ending = ("application/pdf", "pdf") if label.format == "PDF" else ("text/plain", "zpl")
+    response = HttpResponse(label.content, content_type=kind)
+    response["Content-Disposition"] = f'attachment; filename="etiqueta-{row.external_id}.{ending}"'
+    response["Cache-Control"] = "no-store"
+    return response
+
+
+def _order_context(request: HttpRequest, row: Order) -> dict[str, Any]:
     reservations = Reservation.objects.filter(reference_type=REFERENCE_TYPE, reference_id=str(row.pk))
     about = IntegrationEvent.objects.filter(channel=row.channel, external_id=row.external_id, resource_kind="orders")
     received = access.owned(request, about).defer(*HEAVY_COLUMNS).order_by("-received_at", "-id")[:HISTORY_ROWS]
-    context = {
+    recipient = getattr(row, "recipient", None)
+    return {
         "order": row,
+        "person": recipients.masked(recipient) if recipient else None,
+        "flags": [FLAGS[flag] for flag in row.flags if flag in FLAGS],
         "reservations": access.owned(
             request, reservations.select_related("product", "location").order_by("created_at")
         ),
         "events": received,
         "steps": timeline.of_order(row, received),
     }
-    return render(request, "console/order.html", context)
 
 
 @login_required

@@ -7,7 +7,8 @@ be opened to find all orders of one person.
 import base64
 import hashlib
 import hmac
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from django.conf import settings
 from django.db import transaction
@@ -16,9 +17,11 @@ from django.db.models import QuerySet
 from apps.common import crypto
 from apps.connectors.channel import Label
 from apps.orders.models import Order, Package, Recipient
+from apps.tenants import audit
 from apps.tenants.models import Tenant
 
 FIELDS = ("name", "document", "phone")
+DOTS = "•••"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +45,7 @@ def keep(order: Order, *, name: str, document: str, phone: str) -> None:
 
 
 def read(recipient: Recipient) -> Person:
-    """Open what is kept. Raises SealBroken. Who asks for this is shown it, so it is to be audited."""
+    """Open what is kept, for the hub's own use; `show` is for people. Raises SealBroken."""
     opened = {
         part: crypto.unseal(sealed, owner=_owner(recipient.order_id, part))
         if (sealed := getattr(recipient, f"{part}_enc"))
@@ -52,6 +55,20 @@ def read(recipient: Recipient) -> Person:
     return Person(**opened)
 
 
+def masked(recipient: Recipient) -> Person:
+    """Return a person as anybody of the tenant may see them: enough to tell two apart. Raises SealBroken."""
+    person = read(recipient)
+    name = " ".join(f"{word[0]}{DOTS}" for word in person.name.split())
+    return Person(name=name, document=_tail(person.document), phone=_tail(person.phone))
+
+
+@transaction.atomic
+def show(recipient: Recipient, *, actor: str) -> Person:
+    """Open what is kept for somebody who may see it; that they did is written down. Raises SealBroken."""
+    audit.record(recipient.order.tenant, actor, "recipient_shown", f"order:{recipient.order_id}")
+    return read(recipient)
+
+
 def orders_of(tenant: Tenant, document: str) -> QuerySet[Order]:
     """Return a person's orders, by CPF or CNPJ (digits, or written with dots)."""
     digits = "".join(sign for sign in document if sign.isdigit())
@@ -59,12 +76,33 @@ def orders_of(tenant: Tenant, document: str) -> QuerySet[Order]:
 
 
 @transaction.atomic
-def forget(tenant: Tenant, document: str) -> int:
+def export(tenant: Tenant, document: str, *, actor: str) -> list[dict[str, Any]]:
+    """Return all that is kept about a person, an entry an order, for them to have (LGPD art. 18). Written down."""
+    orders = list(orders_of(tenant, document).select_related("recipient").prefetch_related("items"))
+    for order in orders:
+        audit.record(tenant, actor, "recipient_exported", f"order:{order.pk}")
+    return [
+        {
+            "channel": order.channel,
+            "order": order.external_id,
+            "ordered_at": order.ordered_at,
+            "status": order.status,
+            **asdict(read(order.recipient)),
+            "items": [{"title": item.title, "quantity": item.quantity} for item in order.items.all()],
+        }
+        for order in orders
+    ]
+
+
+@transaction.atomic
+def forget(tenant: Tenant, document: str, *, actor: str) -> int:
     """Erase a person from all their orders and labels; the sales stay. Returns how many orders that were."""
     orders = list(orders_of(tenant, document).select_for_update(of=["self"]))
     packages = [order.package_id for order in orders if order.package_id is not None]
     Package.objects.filter(tenant=tenant, pk__in=packages).update(label_enc="", label_format="")
     Recipient.objects.filter(order__in=orders).update(name_enc="", document_enc="", phone_enc="", document_digest="")
+    for order in orders:
+        audit.record(tenant, actor, "recipient_forgotten", f"order:{order.pk}")
     return len(orders)
 
 
@@ -77,12 +115,24 @@ def keep_label(package: Package, label: Label) -> None:
     package.save(update_fields=["label_enc", "label_format", "status", "updated_at"])
 
 
+@transaction.atomic
+def show_label(package: Package, *, actor: str) -> Label | None:
+    """Open a parcel's label to be printed; that somebody did is written down. None when there is none."""
+    if label := read_label(package):
+        audit.record(package.tenant, actor, "label_shown", f"package:{package.pk}")
+    return label
+
+
 def read_label(package: Package) -> Label | None:
     """Open a parcel's label; None when there is none. Raises SealBroken."""
     if not package.label_enc:
         return None
     sealed = crypto.unseal(package.label_enc, owner=f"volume:{package.pk}:label")
     return Label(package.label_format, base64.b64decode(sealed))
+
+
+def _tail(digits: str) -> str:
+    return DOTS + digits[-2:] if digits else ""
 
 
 def digest(document: str) -> str:

@@ -15,7 +15,7 @@ from unfold.admin import ModelAdmin
 from unfold.paginator import InfinitePaginator
 
 from apps.tenants.access import visible_to
-from apps.tenants.models import ApiKey, Membership, Tenant
+from apps.tenants.models import ApiKey, AuditEntry, Membership, Tenant
 
 
 class TenantAdmin(ModelAdmin):  # type: ignore[misc]  # unfold ships no types
@@ -141,3 +141,14 @@ class ApiKeyAdmin(TenantAdmin):
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Refuse: the admin could not show the secret, so nobody could use the key."""
         return False
+
+
+@admin.register(AuditEntry)
+class AuditEntryAdmin(ReadOnlyAdmin):
+    """Who did what, newest first."""
+
+    list_display: ClassVar = ["recorded_at", "actor", "action", "subject", "tenant"]
+    list_filter: ClassVar = ["action", "tenant"]
+    list_select_related: ClassVar = ["tenant"]
+    search_fields: ClassVar = ["=actor", "=subject"]
+    ordering: ClassVar = ["-id"]

@@ -178,3 +178,25 @@ class ApiKey(models.Model):
 def hash_key(text: str) -> str:
     """Return what is stored of an API key. The key has 256 random bits, so a plain SHA-256 cannot be guessed back."""
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+class AuditEntry(models.Model):
+    """Somebody did or looked at something that must be answerable later: who, what, of which thing, when."""
+
+    tenant = models.ForeignKey(Tenant, models.PROTECT, related_name="+", verbose_name=_("tenant"), db_index=False)
+    actor = models.CharField(_("who"), max_length=100)  # as in the ledger: user:7, key:saldo_1a2b3c4d, command:…
+    action = models.CharField(_("what"), max_length=64)
+    subject = models.CharField(_("of which"), max_length=100)  # order:17, tenant:3 …; never a person's own data
+    details = models.JSONField(_("details"), default=dict)
+    recorded_at = models.DateTimeField(_("when"), auto_now_add=True)
+
+    TENANT_PATH: ClassVar[str] = "tenant"
+
+    class Meta:
+        db_table = "auditoria"
+        verbose_name = _("audit entry")
+        verbose_name_plural = _("audit entries")
+        indexes: ClassVar[list[models.Index]] = [models.Index(fields=["tenant", "-id"], name="audit_newest")]
+
+    def __str__(self) -> str:
+        return f"{self.actor} {self.action} {self.subject}"

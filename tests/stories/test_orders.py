@@ -154,11 +154,11 @@ def test_who_an_order_is_for_is_kept_sealed_and_can_be_forgotten(market: Market)
     assert person.name == "Zulmira Canária"
     assert "Zulmira" not in f"{person} {recipient.name_enc} {recipient.__dict__}"
     assert list(recipients.orders_of(market.tenant, person.document)) == orders_of(market)
-    assert recipients.forget(market.tenant, person.document) == 1
+    assert recipients.forget(market.tenant, person.document, actor="test") == 1
     market.control.notify(int(order_id), 1)
     market.settle()
     assert recipients.read(Recipient.objects.get()) == recipients.Person("", "", "")
-    assert recipients.forget(market.tenant, person.document) == 0
+    assert recipients.forget(market.tenant, person.document, actor="test") == 0
 
 
 # --- histories in any order -----------------------------------------------------------------------------------------
