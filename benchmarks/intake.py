@@ -66,8 +66,8 @@ def _post_at_rate(
             due_at, number = post
             notice = {
                 "bench": 1,
-                "resource": f"/items/MLB{number}",
-                "topic": "items",
+                "resource": f"/questions/{number}",
+                "topic": "questions",  # kept and not used: the door is measured, not the workers
                 "user_id": int(account),
                 "application_id": int(application),
             }
