@@ -8,7 +8,7 @@ from django.forms import ModelMultipleChoiceField
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
-from apps.connectors.models import Connector, Listing
+from apps.connectors.models import Connector, Listing, SkuMapping, StatusMapping
 from apps.inventory.models import Location
 from apps.tenants.access import visible_to
 from apps.tenants.admin import ReadOnlyAdmin, TenantAdmin
@@ -96,4 +96,33 @@ class ListingAdmin(ReadOnlyAdmin):
     list_filter: ClassVar = ["sync_state", ("product", admin.EmptyFieldListFilter), "tenant"]
     list_select_related: ClassVar = ["product"]
     search_fields: ClassVar = ["=item_id", "title", "seller_sku", "product__sku"]
+    ordering: ClassVar = ["-id"]
+
+
+@admin.register(SkuMapping)
+class SkuMappingAdmin(ReadOnlyAdmin):
+    """Every version of what a channel's SKU means, newest first; made on the console's page of mappings."""
+
+    list_display: ClassVar = ["external_sku", "product", "version", "made_by", "made_at", "replaced_at", "tenant"]
+    list_filter: ClassVar = ["channel", "tenant"]
+    list_select_related: ClassVar = ["product", "tenant"]
+    search_fields: ClassVar = ["=external_sku", "=product__sku"]
+    ordering: ClassVar = ["-id"]
+
+
+@admin.register(StatusMapping)
+class StatusMappingAdmin(ReadOnlyAdmin):
+    """Every version of what a channel's status means, newest first."""
+
+    list_display: ClassVar = [
+        "external_status",
+        "meaning",
+        "is_terminal",
+        "version",
+        "made_by",
+        "made_at",
+        "replaced_at",
+    ]
+    list_filter: ClassVar = ["channel", "tenant"]
+    search_fields: ClassVar = ["=external_status"]
     ordering: ClassVar = ["-id"]

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.utils import timezone
 
-from apps.connectors import credentials
+from apps.connectors import credentials, mappings
 from apps.connectors.channel import ListingSnapshot, open_channel
 from apps.connectors.models import Connector, Listing
 from apps.inventory.models import Product
@@ -127,9 +127,13 @@ def _describe(listing: Listing, row: ListingSnapshot) -> None:
 def _products_by_sku(
     connector: Connector, chunk: list[ListingSnapshot], report: ImportReport, *, create_products: bool
 ) -> dict[str, int]:
-    """Return {seller SKU: product id} for the chunk's SKUs, making the missing products when told to."""
+    """Return {seller SKU: product id} for the chunk's SKUs, as a person mapped them or else by the same SKU.
+
+    Makes the missing products when told to.
+    """
     rows = {row.seller_sku: row for row in chunk if row.seller_sku}
-    found = _find_products(connector, rows)
+    mapped = mappings.products_of(connector.tenant_id, connector.kind, rows)
+    found = _find_products(connector, rows) | mapped
     missing = [row for sku, row in rows.items() if sku not in found]
     if create_products and missing:
         Product.objects.bulk_create(
@@ -140,7 +144,7 @@ def _products_by_sku(
             ignore_conflicts=True,
         )
         report.products_made += len(missing)
-        found = _find_products(connector, rows)
+        found = _find_products(connector, rows) | mapped
     return found
 
 

@@ -3,7 +3,8 @@
 A **connector** is one tenant's account on one channel: its credentials (sealed), its state and how its stock is
 published. A **listing** is one sellable number on the channel, an item or one variation of it, mapped to a product; it
 also carries the duty to tell the channel a number (`sync`): when it is next due, who is telling it right now, how the
-last try went.
+last try went. A **mapping** is what a person decided a channel's word means: a SKU of theirs, or a status that the hub
+does not know. A changed mapping is a new version; the old one stays, with its end.
 """
 
 import secrets
@@ -158,3 +159,75 @@ class Listing(models.Model):
     def is_writable(self) -> bool:
         """Tell whether the seller may set this number: not when the channel keeps the stock itself (Full)."""
         return self.logistic_type != "fulfillment"
+
+
+class SkuMapping(models.Model):
+    """A SKU as a channel's listings carry it, and the product it is. The newest version counts."""
+
+    tenant = models.ForeignKey(Tenant, models.PROTECT, related_name="+", verbose_name=_("tenant"), db_index=False)
+    channel = models.CharField(_("channel"), max_length=32, db_column="canal")
+    external_sku = models.CharField(_("SKU at the channel"), max_length=100, db_column="sku_externo")
+    product = models.ForeignKey(Product, models.PROTECT, related_name="+", verbose_name=_("product"))
+    version = models.PositiveIntegerField(_("version"), default=1)
+    made_by = models.CharField(_("who"), max_length=100)
+    made_at = models.DateTimeField(_("when"), auto_now_add=True)
+    replaced_at = models.DateTimeField(_("replaced at"), null=True)
+
+    TENANT_PATH: ClassVar[str] = "tenant"
+
+    class Meta:
+        db_table = "mapeamento_sku"
+        verbose_name = _("SKU mapping")
+        verbose_name_plural = _("SKU mappings")
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(
+                fields=["tenant", "channel", "external_sku", "version"], name="sku_mapping_version"
+            ),
+            models.UniqueConstraint(
+                fields=["tenant", "channel", "external_sku"],
+                condition=Q(replaced_at__isnull=True),
+                name="sku_mapping_that_counts",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.external_sku} v{self.version}"
+
+
+class StatusMapping(models.Model):
+    """What an order's status that the hub does not know means. The newest version counts."""
+
+    class Meaning(models.TextChoices):
+        OPEN = "AGUARDANDO", _("Not paid yet: nothing is held")
+        RECEIVED = "RECEBIDO", _("Sold: its units are held")
+        CANCELLED = "CANCELADO", _("Ended: its units are free")
+
+    tenant = models.ForeignKey(Tenant, models.PROTECT, related_name="+", verbose_name=_("tenant"), db_index=False)
+    channel = models.CharField(_("channel"), max_length=32, db_column="canal")
+    external_status = models.CharField(_("status on the channel"), max_length=64, db_column="status_externo")
+    meaning = models.CharField(_("meaning"), max_length=16, choices=Meaning, db_column="status_interno")
+    is_terminal = models.BooleanField(_("nothing comes after it"), default=False, db_column="terminal")
+    version = models.PositiveIntegerField(_("version"), default=1)
+    made_by = models.CharField(_("who"), max_length=100)
+    made_at = models.DateTimeField(_("when"), auto_now_add=True)
+    replaced_at = models.DateTimeField(_("replaced at"), null=True)
+
+    TENANT_PATH: ClassVar[str] = "tenant"
+
+    class Meta:
+        db_table = "mapeamento_status"
+        verbose_name = _("status mapping")
+        verbose_name_plural = _("status mappings")
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(
+                fields=["tenant", "channel", "external_status", "version"], name="status_mapping_version"
+            ),
+            models.UniqueConstraint(
+                fields=["tenant", "channel", "external_status"],
+                condition=Q(replaced_at__isnull=True),
+                name="status_mapping_that_counts",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.external_status} v{self.version}"

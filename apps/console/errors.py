@@ -101,6 +101,10 @@ ADVICE: dict[str, Advice] = {
     ),
     "token_refused": Advice(_("The channel refused to renew the access."), WAIT),
     # the event
+    "status_unknown": Advice(
+        _("The order is in a state that the hub does not know."),
+        _("Say what the word means on the page of mappings; the order is then taken in by itself. No stock was moved."),
+    ),
     "mapping_needed": Advice(
         _("The order has a listing that is mapped to no product; no stock was reserved."),
         _("Map the listing to a product: the order then comes in by itself within a second."),

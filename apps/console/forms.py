@@ -5,13 +5,17 @@ from typing import Any
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
+from apps.connectors.models import StatusMapping
 from apps.inventory.models import Product
+from apps.orders.rules import ORDER_WORDS
 from apps.tenants.access import of_tenant
 from apps.tenants.models import Tenant
 
+CSV_BYTES_MAX = 1024 * 1024
 
-class MapListing(forms.Form):
-    """Choose the product of a listing by its SKU. `product` holds the choice once the form is valid."""
+
+class ChooseProduct(forms.Form):
+    """Choose a product by its SKU. `product` holds the choice once the form is valid."""
 
     sku = forms.CharField(
         label=_("Product's SKU"),
@@ -34,3 +38,63 @@ class MapListing(forms.Form):
                 params={"sku": sku},
             )
         return sku
+
+
+class MapListing(ChooseProduct):
+    """Choose the product of a listing."""
+
+
+class MapSku(ChooseProduct):
+    """Say which product a SKU of the channel is."""
+
+    external_sku = forms.CharField(
+        label=_("SKU at the channel"), max_length=100, widget=forms.TextInput({"autocomplete": "off"})
+    )
+    field_order = ("external_sku", "sku")
+
+
+class MapStatus(forms.Form):
+    """Say what a status of the channel means."""
+
+    external_status = forms.CharField(
+        label=_("Status on the channel"), max_length=64, widget=forms.TextInput({"autocomplete": "off"})
+    )
+    meaning = forms.ChoiceField(label=_("Meaning"), choices=StatusMapping.Meaning.choices)
+    is_terminal = forms.BooleanField(label=_("Nothing comes after it"), required=False)
+
+    def clean_external_status(self) -> str:
+        """Refuse what the hub knows already: that meaning is not for anybody to change."""
+        word: str = self.cleaned_data["external_status"].strip().lower()
+        if word in ORDER_WORDS:
+            raise forms.ValidationError(
+                _("The hub knows what “%(word)s” means; only statuses it does not know are mapped."),
+                params={"word": word},
+            )
+        return word
+
+
+class CsvFile(forms.Form):
+    """A CSV of mappings. `text` holds what is in it once the form is valid."""
+
+    file = forms.FileField(label=_("CSV file"))
+    text = ""
+
+    def clean_file(self) -> Any:
+        """Read the file; UTF-8 or what spreadsheets write on Windows."""
+        file = self.cleaned_data["file"]
+        if file.size > CSV_BYTES_MAX:
+            raise forms.ValidationError(_("The file is larger than 1 MB; nothing was changed. Split it."))
+        content = file.read()
+        try:
+            self.text = content.decode("utf-8")
+        except UnicodeDecodeError:
+            self.text = content.decode("cp1252", "replace")
+        if "\x00" in self.text:
+            raise forms.ValidationError(_("This is not a CSV file; nothing was changed."))
+        return file
+
+
+class CsvText(forms.Form):
+    """The same text, sent again by somebody who saw what it would change."""
+
+    text = forms.CharField(max_length=CSV_BYTES_MAX, strip=False)

@@ -3,7 +3,7 @@
 from django.urls import path
 from django.views.i18n import set_language
 
-from apps.console import views
+from apps.console import mappings, views
 
 app_name = "console"
 urlpatterns = [
@@ -21,6 +21,11 @@ urlpatterns = [
     path("anuncios/<int:pk>/", views.listing, name="listing"),
     path("anuncios/<int:pk>/mapear/", views.map_listing, name="map"),
     path("anuncios/<int:pk>/sincronizar/", views.sync_listing, name="sync-now"),
+    path("mapeamentos/", mappings.page, name="mappings"),
+    path("mapeamentos/sku/", mappings.add_sku, name="map-sku"),
+    path("mapeamentos/status/", mappings.add_status, name="map-status"),
+    path("mapeamentos/csv/", mappings.download, name="mappings-csv"),
+    path("mapeamentos/csv/enviar/", mappings.upload, name="mappings-upload"),
     path("conectores/", views.connectors, name="connectors"),
     path("empresa/", views.choose_tenant, name="tenant"),
     path("idioma/", set_language, name="language"),

@@ -25,8 +25,10 @@ from apps.connectors.importing import import_item
 from apps.connectors.models import Connector, Listing
 from apps.events.models import IntegrationEvent
 from apps.orders import intake, reading
-from apps.orders.intake import MappingNeeded, Outcome
+from apps.orders.intake import MappingNeeded, Outcome, StatusUnknown
+from apps.orders.models import Order
 from apps.orders.reading import Reading
+from apps.orders.rules import Flag
 
 log = structlog.get_logger(__name__)
 
@@ -240,6 +242,16 @@ def _process_order(claim: Claim, connector: Connector, channel: Channel) -> None
         _meet(connector, unmapped)
         _park(claim, connector, unmapped)
         return
+    except StatusUnknown as unknown:
+        _settle(
+            claim,
+            list(claim.attempts),
+            status=Status.MAPPING,
+            error_code="status_unknown",
+            error_msg=f"the hub does not know what {unknown.word!r} means"[:500],
+            waiting_for=[STATUS_KEY + unknown.word],
+        )
+        return
     log.info("order_read", connector_id=connector.pk, order=read.order.external_id, outcome=outcome.value)
     if read.trouble is not None:
         raise read.trouble  # the sale is in; its parcel is asked for again
@@ -286,26 +298,43 @@ def _pass_on(claim: Claim, connector: Connector, orders: frozenset[str]) -> None
     """Make an event for each order that the resource is about: it collapses with all others about that order."""
     with transaction.atomic():
         for external_id in sorted(orders):
-            IntegrationEvent.objects.create(
-                tenant_id=connector.tenant_id,
-                connector=connector,
-                channel=connector.kind,
-                topic=claim.resource_kind,
-                resource_kind=KIND_ORDERS,
-                external_id=external_id,
-                delivery_key=f"{claim.lease_id}:{external_id}"[:128],
-                body=b"",
-                trace_id=claim.trace_id,
-                next_attempt_at=timezone.now(),
-            )
+            ask_for(connector, external_id, topic=claim.resource_kind, trace_id=claim.trace_id)
         _end(claim, Outcome.UPDATED)
+
+
+def ask_for(connector: Connector, external_id: str, *, topic: str, trace_id: uuid.UUID) -> IntegrationEvent:
+    """Have an order read as if the channel had told of it. `topic` says why, in a word."""
+    return IntegrationEvent.objects.create(
+        tenant_id=connector.tenant_id,
+        connector=connector,
+        channel=connector.kind,
+        topic=topic,
+        resource_kind=KIND_ORDERS,
+        external_id=external_id,
+        delivery_key=f"{trace_id}:{external_id}"[:128],
+        body=b"",
+        trace_id=trace_id,
+        next_attempt_at=timezone.now(),
+    )
+
+
+def ask_again_about(tenant_id: int, channel: str, word: str) -> int:
+    """Have all orders read again that are in a state whose meaning was only said now. Returns how many."""
+    orders = Order.objects.filter(
+        tenant_id=tenant_id, channel=channel, channel_status=word, flags__contains=[Flag.UNKNOWN_WORD.value]
+    ).select_related("connector")
+    with transaction.atomic():
+        for order in orders:
+            Order.objects.filter(pk=order.pk).update(content_hash="")  # the same content means something else now
+            ask_for(order.connector, order.external_id, topic="mapping", trace_id=uuid.uuid4())
+    return len(orders)
 
 
 def effect_key(connector: Connector, read: Reading) -> str:
     """Return the key of one effect: channel, tenant, type, external id, and the version the resource itself shows."""
     parcel = read.shipment.updated_at if read.shipment else None
     moments = "/".join(moment.isoformat() for moment in (read.order.updated_at, parcel) if moment)
-    version = f"{moments}:{read.content_hash()[:32]}"
+    version = f"{moments}:{read.content_hash()[:32]}{intake.meaning_version(connector, read.order.status)}"
     return f"{connector.kind}|{connector.tenant_id}|ORDER|{read.order.external_id}|{version}"
 
 
@@ -356,18 +385,25 @@ def _park(claim: Claim, connector: Connector, unmapped: MappingNeeded) -> None:
         )
 
 
+STATUS_KEY = "status:"
+"""What an event waits for: a listing, named as in `intake.listing_key`, or after this a status of the channel's."""
+
 WAKE_MAPPED = """
 UPDATE integracao_evento e SET next_attempt_at = now(), status = 'NOVA_TENTATIVA'
  WHERE e.status = 'MAPEAMENTO' AND NOT EXISTS (
     SELECT FROM unnest(e.waiting_for) AS waiting (listing) WHERE NOT EXISTS (
         SELECT FROM integracao_anuncio l
          WHERE l.connector_id = e.connector_id AND l.product_id IS NOT NULL
-           AND waiting.listing = l.item_id || CASE l.variation_id WHEN '' THEN '' ELSE '/' || l.variation_id END))
+           AND waiting.listing = l.item_id || CASE l.variation_id WHEN '' THEN '' ELSE '/' || l.variation_id END)
+       AND NOT EXISTS (
+        SELECT FROM mapeamento_status s
+         WHERE s.tenant_id = e.tenant_id AND s.canal = e.canal AND s.replaced_at IS NULL
+           AND waiting.listing = 'status:' || s.status_externo))
 """
 
 
 def wake_mapped() -> int:
-    """Make events due whose listings are all mapped by now, however that happened. Returns how many."""
+    """Make events due whose listings and statuses are all mapped by now, however that happened. Returns how many."""
     with connection.cursor() as cursor:
         cursor.execute(WAKE_MAPPED)
         return int(cursor.rowcount)

@@ -14,8 +14,9 @@ from django.db import connection, transaction
 from django.db.models import Sum
 from django.utils import timezone
 
+from apps.connectors import mappings
 from apps.connectors.channel import OrderLine, OrderSnapshot, ShipmentSnapshot
-from apps.connectors.models import Connector, Listing
+from apps.connectors.models import Connector, Listing, StatusMapping
 from apps.inventory import ledger
 from apps.inventory.models import Movement, Reservation
 from apps.orders import recipients, rules
@@ -46,6 +47,37 @@ class MappingNeeded(Exception):
         self.item_ids = {line.item_id for line in lines}
 
 
+class StatusUnknown(Exception):
+    """An order that the hub does not have is in a state that nobody has said the meaning of; nothing was written."""
+
+    def __init__(self, word: str) -> None:
+        super().__init__(word)
+        self.word = word
+
+
+MEANINGS = {
+    StatusMapping.Meaning.OPEN: rules.Sale.OPEN,
+    StatusMapping.Meaning.RECEIVED: rules.Sale.SOLD,
+    StatusMapping.Meaning.CANCELLED: rules.Sale.ENDED,
+}
+
+
+def _mapped_word(connector: Connector, word: str) -> dict[str, rules.Sale]:
+    """Return what the tenant's people said of a status that the rules do not know."""
+    if word in rules.ORDER_WORDS:
+        return {}
+    mapping = mappings.meaning_of(connector.tenant_id, connector.kind, word)
+    return {word: MEANINGS[StatusMapping.Meaning(mapping.meaning)]} if mapping else {}
+
+
+def meaning_version(connector: Connector, word: str) -> str:
+    """Return which decision about a status counts now; "" for those that need none. The same content may mean more."""
+    mapping = None
+    if word not in rules.ORDER_WORDS:
+        mapping = mappings.meaning_of(connector.tenant_id, connector.kind, word)
+    return f":m{mapping.version}" if mapping else ""
+
+
 def listing_key(item_id: str, variation_id: str) -> str:
     """Return how a listing is named in messages and waiting lists: `MLB1` or `MLB1/22`."""
     return f"{item_id}/{variation_id}" if variation_id else item_id
@@ -54,8 +86,9 @@ def listing_key(item_id: str, variation_id: str) -> str:
 def take_in(connector: Connector, reading: Reading, *, trace_id: uuid.UUID) -> Outcome:
     """Write what the channel says about an order, and move stock accordingly. Returns what that changed.
 
-    Raises MappingNeeded when an item is not mapped to a product. A shortage is not an error: the sale was made, so the
-    units are promised and the balance opens an oversell.
+    Raises MappingNeeded when an item is not mapped to a product, StatusUnknown for a new order in a state that has no
+    meaning yet. A shortage is not an error: the sale was made, so the units are promised and the balance opens an
+    oversell.
     """
     snapshot = reading.order
     with transaction.atomic():
@@ -65,10 +98,13 @@ def take_in(connector: Connector, reading: Reading, *, trace_id: uuid.UUID) -> O
         if order and _is_older(reading, order):
             return Outcome.OUTDATED
         words = _newest_words(reading, order)
-        verdict = rules.judge(words, was_sold=order is not None and order.items.exists())
+        extra = _mapped_word(connector, words.order)
+        verdict = rules.judge(words, was_sold=order is not None and order.items.exists(), extra=extra)
         if reading.trouble is not None and verdict.goods is not Goods.HELD:
             return Outcome.UNCHANGED  # where the goods are is the parcel's to say: the caller reads it again
         if order is None and verdict.state is None:
+            if verdict.goods is Goods.UNKNOWN:
+                raise StatusUnknown(words.order)
             return Outcome.NOT_A_SALE
         is_new = order is None
         order = order or Order(tenant=connector.tenant, connector=connector, channel=connector.kind)

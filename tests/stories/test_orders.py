@@ -10,15 +10,18 @@ from dataclasses import replace
 import pytest
 from django.db import transaction
 from django.db.models import Sum
+from django.utils import timezone
 
-from apps.connectors import credentials
+from apps.connectors import credentials, mappings
 from apps.connectors.channel import open_channel
+from apps.connectors.mercadolivre.client import Client
+from apps.connectors.models import StatusMapping
 from apps.events import inbox
 from apps.events.models import IntegrationEvent
 from apps.inventory.models import Movement, Reservation
 from apps.orders import intake, reading, recipients
 from apps.orders.models import Order, Package, Recipient
-from tests.market import Market, let_time_pass, orders_of, work_until_quiet
+from tests.market import Market, event_states, let_time_pass, orders_of, work_until_quiet
 
 
 def told(market: Market, order_id: str, **changes: object) -> Order:
@@ -222,3 +225,45 @@ def test_a_history_in_any_order_ends_as_its_newest_version(market: Market) -> No
         assert all(times == 1 for times in Counter(movements.values_list("kind", flat=True)).values())
     assert market.numbers("SHIRT") == (10 - gone, 0)
     assert Order.objects.count() == shuffles
+
+
+# --- words that a person gives a meaning ----------------------------------------------------------------------------
+
+
+def test_an_order_in_an_unknown_state_waits_for_its_meaning(market: Market) -> None:
+    order_id = market.sell("SHIRT", 2, notify=False)
+    call_it(market, order_id, "on_hold")
+    assert event_states(market) == {"MAPEAMENTO": 1}
+    assert not Order.objects.exists()
+    say(market, "on_hold", StatusMapping.Meaning.RECEIVED)
+    work_until_quiet()
+    order = Order.objects.get(external_id=order_id)
+    assert (order.status, order.flags) == ("RECEBIDO", [])
+    assert market.numbers("SHIRT") == (10, 2)
+
+
+def call_it(market: Market, order_id: str, word: str) -> None:
+    """Let the marketplace call an order's state by a word of its own from now on, and the hub hear of it."""
+    raw, _is_complete = Client(credentials.ConnectorTokens(market.connector.pk)).order(order_id)
+    assert isinstance(raw, dict)
+    changed = {**raw, "status": word, "last_updated": timezone.now().isoformat()}
+    market.control.faults({"path": f"^/orders/{order_id}$", "action": "status", "status": 200, "body": changed})
+    market.control.notify(int(order_id), 1)
+    market.settle()
+
+
+def say(market: Market, word: str, meaning: StatusMapping.Meaning) -> None:
+    mappings.map_status(market.tenant, "ML", word, meaning, is_terminal=False, actor="test")
+    inbox.ask_again_about(market.tenant.pk, "ML", word)
+
+
+def test_a_known_order_that_goes_into_an_unknown_state_is_settled_by_its_meaning(market: Market) -> None:
+    order_id = market.sell("SHIRT", 2)
+    market.settle()
+    call_it(market, order_id, "dissolved")
+    assert (orders_of(market)[0].flags, market.numbers("SHIRT")) == (["unknown_word"], (10, 2))
+    say(market, "dissolved", StatusMapping.Meaning.CANCELLED)
+    work_until_quiet()
+    assert (orders_of(market)[0].status, orders_of(market)[0].flags) == ("CANCELADO", [])
+    assert market.numbers("SHIRT") == (10, 0)
+    assert market.shown("SHIRT") == 10
