@@ -14,6 +14,7 @@ ICONS = {
     "connectors": "cable",
     "sync": "sync",
     "orders": "shopping_bag",
+    "notifications": "notifications",
     "events": "inbox",
     "sources": "point_of_sale",
     "subscribers": "send",

@@ -31,6 +31,7 @@ app.conf.beat_schedule = {
     },
     "tell subscribers": {"task": "apps.subscribers.tasks.follow", **EVERY_SECOND},
     "deliver events": {"task": "apps.subscribers.tasks.deliver", **EVERY_SECOND},
+    "tell recipients": {"task": "apps.notifications.tasks.notify", **EVERY_SECOND},
     "stock sync": {"task": "apps.sync.tasks.stock_sync", "schedule": 60.0, "options": {"expire_seconds": 60}},
     "look after sources": {
         "task": "apps.sources.tasks.look_after_sources",

@@ -7,8 +7,11 @@ cure it. A setting that is missing or bad stops the start: it never becomes a su
 import base64
 import ipaddress
 import os
+import re
+from dataclasses import dataclass, field
+from email.utils import parseaddr
 from typing import NoReturn
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import environ
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
@@ -95,6 +98,63 @@ def http_url(name: str, default: str) -> str:
     if not port_is_valid or parts.scheme not in DEFAULT_PORTS or not parts.hostname:
         refuse(name, f"is {value!r}, which is not a web address", "Use a form such as https://api.example.com.")
     return value
+
+
+@dataclass(frozen=True, slots=True)
+class Smtp:
+    """A mail server; an empty host means that there is none."""
+
+    host: str = ""
+    port: int = 25
+    user: str = ""
+    password: str = field(default="", repr=False)
+    upgrades_to_tls: bool = False  # STARTTLS
+    is_tls: bool = False  # from the first byte
+
+
+SMTP_PORTS = {"smtp": 25, "smtp+tls": 587, "smtps": 465}
+
+
+def smtp(name: str) -> Smtp:
+    """Return the mail server of `smtp[+tls|s]://user:password@host:port`, or none for an empty variable.
+
+    User and password are percent-encoded. A bad address is refused without showing it: it may hold the password.
+    """
+    value = text(name, "")
+    if not value:
+        return Smtp()
+    try:
+        parts = urlsplit(value)
+        port = parts.port or SMTP_PORTS.get(parts.scheme, 0)
+    except ValueError:
+        parts, port = urlsplit(""), 0
+    if not port or not parts.hostname or parts.path.strip("/") or parts.query or parts.fragment:
+        refuse(name, "is not the address of a mail server", "Use a form such as smtp+tls://user:password@host:587.")
+    return Smtp(
+        host=parts.hostname,
+        port=port,
+        user=unquote(parts.username or ""),
+        password=unquote(parts.password or ""),
+        upgrades_to_tls=parts.scheme == "smtp+tls",
+        is_tls=parts.scheme == "smtps",
+    )
+
+
+def email_address(name: str, default: str) -> str:
+    """Return an e-mail address, alone or as `Name <address>`."""
+    value = text(name, default)
+    address = parseaddr(value)[1]
+    if not re.fullmatch(r"[^@\s]+@[^@\s]+", address) or not value.isprintable():
+        refuse(name, f"is {value!r}, which is not an e-mail address", "Use a form such as Loja <loja@example.com>.")
+    return value
+
+
+def pauses(name: str, default: str) -> tuple[int, ...]:
+    """Return comma-separated seconds to wait after the first, second … failure; after the last nothing is tried."""
+    found = words(name, default)
+    if not all(word.isascii() and word.isdecimal() and 0 < int(word) <= 86_400 for word in found):
+        refuse(name, f"is {','.join(found)!r}", "Use whole seconds from 1 to 86400, separated by commas.")
+    return tuple(int(word) for word in found)
 
 
 def database(name: str, *, cure: str) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document of everything under `/v1/`, made from the code that serves it.
+"""The OpenAPI 3.1 document of the whole API (`settings.API_PREFIXES`), made from the code that serves it.
 
 DRF's views are read by drf-spectacular; `@endpoint`s say of themselves what the document needs, and `add_endpoints`
 adds them; what subscribers are sent comes from webhooks.py. docs/openapi.json is the same document for people and
@@ -12,12 +12,12 @@ from inspect import cleandoc
 from typing import Any
 
 import msgspec
+from django.conf import settings
 from django.urls import URLPattern, URLResolver, get_resolver
 from django.utils import translation
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.openapi import AutoSchema
 
-from apps.common.api_shell import PREFIX
 from apps.common.problem_codes import CODES
 from apps.common.problems import CONTENT_TYPE, camel
 from apps.tenants.endpoint import Endpoint
@@ -158,7 +158,7 @@ def _endpoints(patterns: list[Any], prefix: str) -> Iterator[tuple[str, Endpoint
     for pattern in patterns:
         path = prefix + str(pattern.pattern)
         if isinstance(pattern, URLResolver):
-            if PREFIX.startswith(path) or path.startswith(PREFIX):
+            if any(prefix.startswith(path) or path.startswith(prefix) for prefix in settings.API_PREFIXES):
                 yield from _endpoints(pattern.url_patterns, path)
         elif isinstance(pattern, URLPattern):
             one = getattr(pattern.callback, "endpoint", None)
@@ -250,7 +250,7 @@ def _problem_example(code: str, status: int) -> Json:
         "title": title,
         "status": status,
         "detail": str(CODES[code].action),
-        "instance": PREFIX,
+        "instance": "/v1/",
         "code": code,
         "trace_id": "4bf92f3577b34da6a3ce929d0e0e4736",
     }

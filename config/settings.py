@@ -77,14 +77,17 @@ INSTALLED_APPS = [
     "apps.connectors",
     "apps.sync",
     "apps.orders",
+    "apps.notifications",
     "apps.events",
     "apps.sources",
     "apps.subscribers",
     "apps.console",
     "apps.sandbox",
 ]
+#: Where every address is one of the API (common/api_shell.py). Those outside /v1/ are named by the requirement.
+API_PREFIXES = ("/v1/", "/api/notificacoes/")
 #: Where machines call often: answered before any of the middleware below (common/fast_lane.py).
-FAST_LANE = ("/v1/", "/api/integracoes/ml/notificacoes/")
+FAST_LANE = (*API_PREFIXES, "/api/integracoes/ml/notificacoes/")
 MIDDLEWARE = [
     "apps.common.fast_lane.FastLane",
     "django.middleware.security.SecurityMiddleware",
@@ -173,6 +176,27 @@ SUBSCRIBER_HTTPS_ONLY = not IS_DEVELOPMENT
 SUBSCRIBER_PORTS = env.ports("SUBSCRIBER_PORTS", "" if IS_DEVELOPMENT else "443,8443")
 SUBSCRIBER_NETWORKS = env.networks("SUBSCRIBER_NETWORKS", "127.0.0.0/8,::1/128" if IS_DEVELOPMENT else "")
 SUBSCRIBER_KEEP_DAYS = env.integer("SUBSCRIBER_KEEP_DAYS", 30, low=2, high=3650)
+
+# --- Notifications: how recipients are told that an order is ready -------------------------------------------------
+
+SMTP = env.smtp("EMAIL_URL")
+EMAIL_HOST, EMAIL_PORT = SMTP.host, SMTP.port
+EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = SMTP.user, SMTP.password
+EMAIL_USE_TLS, EMAIL_USE_SSL = SMTP.upgrades_to_tls, SMTP.is_tls
+EMAIL_TIMEOUT = 10
+if not IS_DEVELOPMENT and SMTP.password and not (SMTP.upgrades_to_tls or SMTP.is_tls):
+    env.refuse("EMAIL_URL", "sends a password in the clear", "Use smtp+tls:// (STARTTLS) or smtps://.")
+DEFAULT_FROM_EMAIL = env.email_address("EMAIL_FROM", f"Saldo <saldo@{PUBLIC_HOST}>")
+# Development writes to a file what has no server to go to; production says that there is no driver.
+LOCAL_DRIVER = "apps.notifications.drivers.file.FileDriver" if IS_DEVELOPMENT else ""
+SMTP_DRIVER = "apps.notifications.drivers.email.SmtpDriver" if SMTP.host else LOCAL_DRIVER
+NOTIFICATION_DRIVERS = {
+    "EMAIL": env.text("NOTIFICATION_EMAIL_DRIVER", SMTP_DRIVER),
+    "SMS": env.text("NOTIFICATION_SMS_DRIVER", LOCAL_DRIVER),
+    "WHATSAPP": env.text("NOTIFICATION_WHATSAPP_DRIVER", LOCAL_DRIVER),
+}
+NOTIFICATION_FOLDER = Path(env.text("SALDO_DATA", str(BASE_DIR / "var"))) / "notifications"
+NOTIFICATION_PAUSES_SECONDS = env.pauses("NOTIFICATION_PAUSES_SECONDS", "30,120,600")
 
 # --- Language and time: stored in UTC, shown in São Paulo's time unless the tenant says otherwise ------------------
 

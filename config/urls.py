@@ -21,6 +21,7 @@ urlpatterns = [
     path("v1/docs", api_docs.page, name="api-docs"),
     path("swagger", RedirectView.as_view(pattern_name="api-docs"), name="swagger"),
     path("problems/<str:code>", api_docs.problem, name="problem"),
+    path("api/notificacoes/", include("apps.notifications.urls")),
     path("api/integracoes/", include("apps.events.urls")),
     path("healthz", health.alive, name="healthz"),
     path("readyz", health.ready, name="readyz"),

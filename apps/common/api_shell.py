@@ -1,4 +1,4 @@
-"""What surrounds every view under `/v1/`: a trace id, the caller's language, and a problem document for every error.
+"""What surrounds every view of the API: a trace id, the caller's language, and a problem document for every error.
 
 It stands in for Django's middleware there (common/fast_lane.py), for plain views and DRF's alike. No answer is HTML but
 the documentation page, and nothing a caller sends is answered 500.
@@ -23,13 +23,12 @@ from structlog.contextvars import bind_contextvars, reset_contextvars
 from apps.common import problems
 from apps.common.problems import Problem
 
-PREFIX = "/v1/"
 TRACEPARENT = re.compile(r"[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 """W3C Trace Context: version, trace id, parent id, flags. Zeros mean nothing."""
 
 
 def serve(request: HttpRequest) -> HttpResponse:
-    """Answer one request under `/v1/`."""
+    """Answer one request to the API."""
     trace_id = request.trace_id = _trace_id(request)  # type: ignore[attr-defined]
     bound = bind_contextvars(trace_id=trace_id)
     # The thread keeps the language of whoever it served last, so it is set for everyone.
@@ -48,7 +47,7 @@ def serve(request: HttpRequest) -> HttpResponse:
 
 
 def trace_id_of(request: HttpRequest) -> uuid.UUID:
-    """Return the trace id of a request under `/v1/`, as a movement's cause wants it."""
+    """Return the trace id of a request to the API, as a movement's cause wants it."""
     return uuid.UUID(hex=request.trace_id)  # type: ignore[attr-defined]
 
 

@@ -145,6 +145,16 @@ CODES: dict[str, Entry] = {
         _("Nothing was moved. Send it under a code of its own, or leave the code out and one is made."),
     ),
     "unknown_batch": Entry(_("There is no such batch"), _("Check the batch number of this product and place.")),
+    # orders and their recipients
+    "unknown_order": Entry(_("There is no such order"), _("Check the order's id; it is the hub's, not the channel's.")),
+    "order_not_ready": Entry(
+        _("The order is not ready for pick-up"),
+        _("Nobody was told. Its recipient is told once it is ready; one that was picked up or cancelled never is."),
+    ),
+    "no_pickup_counter": Entry(
+        _("The connector has no pick-up counter that tells anybody"),
+        _("Nobody was told. Set up the connector's pick-up counter in the administration, then send this again."),
+    ),
     # subscribers
     "unknown_subscriber": Entry(_("There is no such subscriber"), _("Check the id; GET /v1/subscribers lists yours.")),
     "unknown_delivery": Entry(

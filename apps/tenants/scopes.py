@@ -9,12 +9,13 @@ SCOPES: dict[str, Promise] = {
     "stock:adjust": _("Adjust, restock, count and transfer stock; keep batches"),
     "movements:read": _("Read movements"),
     "movements:write": _("Send movements from other systems"),
+    "notifications:send": _("Tell an order's recipient again that it is ready"),
     "subscribers:read": _("Read subscribers and their deliveries"),
     "subscribers:write": _("Make, change and remove subscribers"),
 }
 
 READING = frozenset(scope for scope in SCOPES if scope.endswith(":read"))
-OPERATING = READING | {"stock:reserve", "stock:adjust"}
+OPERATING = READING | {"stock:reserve", "stock:adjust", "notifications:send"}
 """What a person's work in the console takes; to speak for another system or send stock data out is a manager's."""
 
 ALL = frozenset(SCOPES)

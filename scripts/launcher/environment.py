@@ -21,6 +21,7 @@ YES, NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 SETTING_NAMES = (
     "SALDO_ENV",
+    "SALDO_DATA",
     "SALDO_DEMO",
     "SALDO_PUBLIC_URL",
     "PORT",
@@ -44,6 +45,12 @@ SETTING_NAMES = (
     "SUBSCRIBER_KEEP_DAYS",
     "MERCADOLIVRE_API_URL",
     "MERCADOLIVRE_AUTH_URL",
+    "EMAIL_URL",
+    "EMAIL_FROM",
+    "NOTIFICATION_EMAIL_DRIVER",
+    "NOTIFICATION_SMS_DRIVER",
+    "NOTIFICATION_WHATSAPP_DRIVER",
+    "NOTIFICATION_PAUSES_SECONDS",
 )
 """What config/settings.py reads from the environment, each name (tests/launcher/test_environment.py compares)."""
 NOT_FOR_CHILDREN = ("PYTHONDONTWRITEBYTECODE", "PYTHONHOME", "PYTHONPATH", "PYTHONSAFEPATH", "VIRTUAL_ENV")

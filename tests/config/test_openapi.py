@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
+from django.conf import settings
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 from drf_spectacular.validation import validate_schema
@@ -43,9 +44,9 @@ def _addresses(patterns: list[Any], prefix: str = "/") -> dict[str, str]:
     found: dict[str, str] = {}
     for pattern in patterns:
         path = prefix + str(pattern.pattern)
-        if isinstance(pattern, URLResolver) and ("/v1/".startswith(path) or path.startswith("/v1/")):
+        if isinstance(pattern, URLResolver):
             found |= _addresses(pattern.url_patterns, path)
-        elif isinstance(pattern, URLPattern) and path.startswith("/v1/"):
+        elif isinstance(pattern, URLPattern) and path.startswith(settings.API_PREFIXES):
             found[re.sub(r"<[^>]+>", "{}", path)] = pattern.name or ""
     return found
 

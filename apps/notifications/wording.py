@@ -1,0 +1,40 @@
+"""What the recipient reads, and where it goes. The only place of the room that opens a contact."""
+
+from django.conf import settings
+from django.template.loader import render_to_string
+from django.utils import translation
+
+from apps.common.crypto import SealBroken, unseal
+from apps.notifications.drivers import Message, NotSent
+from apps.notifications.models import Medium, PickupCounter
+from apps.orders.models import Order, Recipient
+
+LANGUAGE = settings.LANGUAGE_CODE
+"""Recipients are Mercado Livre's buyers in Brazil, whatever language the person at the console reads."""
+
+
+def compose(key: str, medium: str, order: Order, counter: PickupCounter) -> Message:
+    """Return the message that an order is ready for pick-up.
+
+    Raises NotSent when there is nobody to send it to: `no_phone`, or `contact_unreadable` when the number was sealed
+    with a key that the hub no longer has.
+    """
+    to = counter.email if medium == Medium.EMAIL else _phone(order)
+    values = {"order": order, "counter": counter}
+    with translation.override(LANGUAGE):
+        if medium == Medium.EMAIL:
+            subject = " ".join(render_to_string("notifications/order_ready_subject.txt", values).split())
+            text = render_to_string("notifications/order_ready.txt", values)
+            return Message(key, medium, to, subject, text, render_to_string("notifications/order_ready.html", values))
+        short = " ".join(render_to_string("notifications/order_ready_short.txt", values).split())
+        return Message(key, medium, to, "", short, "")
+
+
+def _phone(order: Order) -> str:
+    sealed = Recipient.objects.filter(order=order).values_list("phone_enc", flat=True).first()
+    if not sealed:
+        raise NotSent("no_phone", is_permanent=True)
+    try:
+        return unseal(sealed, owner=f"pedido_destinatario:{order.pk}:phone")
+    except SealBroken:
+        raise NotSent("contact_unreadable", is_permanent=True) from None
