@@ -16,6 +16,7 @@ BREACHES = {
     "a domain module starts a task": ("apps/sync/queue.py", "from apps.sync import tasks"),
     "a client opens a socket of its own": ("apps/connectors/mercadolivre/client.py", "import requests"),
     "the push knows a marketplace by name": ("apps/sync/push.py", "from apps.connectors.mercadolivre import client"),
+    "an order tells its recipient itself": ("apps/orders/intake.py", "from apps.notifications import resending"),
     "a second room moves stock": ("apps/sync/push.py", "from apps.inventory import ledger"),
 }
 

@@ -16,6 +16,7 @@ from apps.connectors.models import Connector, Listing
 from apps.console.moments import clock
 from apps.events.models import IntegrationEvent
 from apps.inventory.models import Movement, Reservation
+from apps.notifications.models import Notification
 from apps.orders.models import Order
 from apps.sync.models import SyncLog
 
@@ -60,6 +61,12 @@ ORDER: dict[str, Look] = {
     Order.Status.READY: Look("ok", "check"),
     Order.Status.PICKED_UP: Look("quiet", "check"),
     Order.Status.CANCELLED: Look("quiet", "cross"),
+}
+NOTIFICATION: dict[str, Look] = {
+    Notification.Status.PENDING: Look("info", "clock"),
+    Notification.Status.SENT: Look("ok", "check"),
+    Notification.Status.FAILED: Look("bad", "cross"),
+    Notification.Status.CANCELLED: Look("quiet", "minus"),
 }
 RESERVATION: dict[str, Look] = {
     Reservation.Status.PENDING: Look("info", "lock"),
@@ -115,6 +122,14 @@ def _of_integration_event(row: IntegrationEvent) -> Badge:
 @badge_of.register
 def _of_order(row: Order) -> Badge:
     return Badge(row.get_status_display(), *ORDER.get(row.status, PLAIN))
+
+
+@badge_of.register
+def _of_notification(row: Notification) -> Badge:
+    words = row.get_status_display()
+    if row.due_at and row.attempts:  # it failed, or is being sent at this moment
+        words = f"{words} {clock(row.due_at)}"
+    return Badge(words, *NOTIFICATION.get(row.status, PLAIN))
 
 
 @badge_of.register

@@ -21,6 +21,7 @@ class Advice:
 WAIT = _("Nothing: the hub tries again by itself.")
 GIVEN_UP = _("The hub tried several times and stopped. Reprocess the event once the cause is gone.")
 CHECK_LISTING = _("Open the listing at the channel, correct it there, then use “Synchronise now”.")
+SEND_LATER = _("The hub tries a few times. If none succeeds, send the notification again once the cause is gone.")
 AUTHORISE = _("Authorise the account again at the channel; everything that waited then goes out by itself.")
 
 ADVICE: dict[str, Advice] = {
@@ -134,6 +135,47 @@ ADVICE: dict[str, Advice] = {
     ),
     "internal_error": Advice(
         _("The hub failed here; the fault is ours."), _("Reprocess once. If it comes back, send support the trace id.")
+    ),
+    # telling an order's recipient
+    "order_not_ready": Advice(
+        _("The order was not ready any more when its turn came, so nobody was told."),
+        _("Nothing: it was picked up or cancelled meanwhile."),
+    ),
+    "asked_again": Advice(
+        _("It was asked for anew before it was sent."), _("Nothing: what was asked for last is sent instead.")
+    ),
+    "no_pickup_counter": Advice(
+        _("The connector has no pick-up counter any more."),
+        _("Set one up in the administration, then send the notification again."),
+    ),
+    "no_driver": Advice(
+        _("Nothing is installed that could send by this medium."),
+        _("Have the operator set EMAIL_URL or NOTIFICATION_…_DRIVER, or take the medium off the pick-up counter."),
+    ),
+    "no_phone": Advice(
+        _("The channel gave no phone number of the recipient, or it was erased."),
+        _("Tell the recipient by the channel."),
+    ),
+    "contact_unreadable": Advice(
+        _("The recipient's number cannot be opened with the keys the hub has."),
+        _("Put the missing key back into FIELD_ENCRYPTION_KEYS, then send the notification again."),
+    ),
+    "mail_refused": Advice(
+        _("The mail server did not take the message."),
+        _("Check the e-mail address of the pick-up counter, then send the notification again."),
+    ),
+    "mail_timeout": Advice(_("The mail server did not answer in time."), SEND_LATER),
+    "mail_unreachable": Advice(_("The mail server could not be reached."), SEND_LATER),
+    "driver_failed": Advice(
+        _("The driver of this medium failed; the log says where, by the number of the notification."), SEND_LATER
+    ),
+    "sender_died": Advice(_("Every worker that sent this stopped in the middle."), SEND_LATER),
+    "mail_login_refused": Advice(
+        _("The mail server refused the hub's user or password."),
+        _("Have the operator correct EMAIL_URL, then send the notification again."),
+    ),
+    "file_unwritable": Advice(
+        _("The local driver could not write its file."), _("Have the operator check the folder of SALDO_DATA.")
     ),
     # the try
     "interrupted": Advice(

@@ -16,6 +16,7 @@ from apps.console.badges import Badge, badge_of
 from apps.console.moments import span_of
 from apps.events.models import IntegrationEvent
 from apps.inventory.models import Movement
+from apps.notifications.models import Notification
 from apps.orders.intake import REFERENCE_TYPE
 from apps.orders.models import Order
 from apps.sync.models import SyncLog
@@ -52,10 +53,12 @@ def of_event(event: IntegrationEvent, order: Order | None) -> list[Step]:
     return in_order(steps)
 
 
-def of_order(order: Order, events: Iterable[IntegrationEvent]) -> list[Step]:
-    """Return the road of an order with every event about it."""
+def of_order(
+    order: Order, events: Iterable[IntegrationEvent], notifications: Iterable[Notification] = ()
+) -> list[Step]:
+    """Return the road of an order with every event about it, to the word that it is ready."""
     movements = movements_of(order)
-    steps = [_order(order), *_moved(movements, order), *_told(logs_after(movements))]
+    steps = [_order(order), *_moved(movements, order), *_told(logs_after(movements)), *_notified(notifications)]
     for event in events:
         steps.append(_received(event))
         if event.processed_at:
@@ -172,4 +175,18 @@ def _told(logs: list[SyncLog]) -> list[Step]:
             error_text=row.error_message,
         )
         for row in logs
+    ]
+
+
+def _notified(notifications: Iterable[Notification]) -> list[Step]:
+    return [
+        Step(
+            row.sent_at or row.created_at,
+            _("Recipient told: %(medium)s") % {"medium": row.get_medium_display()},
+            badge_of(row),
+            detail=_("asked for by %(actor)s") % {"actor": row.requested_by} if row.requested_by else "",
+            error_code=row.error_code,
+            has_given_up=row.status == Notification.Status.FAILED,
+        )
+        for row in notifications
     ]

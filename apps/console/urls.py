@@ -15,6 +15,7 @@ urlpatterns = [
     path("pedidos/<int:pk>/", views.order, name="order"),
     path("pedidos/<int:pk>/destinatario/", views.order_recipient, name="recipient"),
     path("pedidos/<int:pk>/etiqueta/", views.order_label, name="label"),
+    path("pedidos/<int:pk>/notificar/", views.notify_order, name="notify"),
     path("estoque/", views.stock, name="stock"),
     path("estoque/<int:pk>/", views.movements, name="movements"),
     path("anuncios/", views.listings, name="listings"),

@@ -27,6 +27,8 @@ from apps.console.keyset import page_of
 from apps.events.models import IntegrationEvent
 from apps.events.reprocess import reprocess
 from apps.inventory.models import Balance, Location, Movement, Product, Reservation
+from apps.notifications.models import Notification
+from apps.notifications.resending import CannotResend, resend
 from apps.orders import recipients
 from apps.orders.intake import REFERENCE_TYPE
 from apps.orders.models import Order
@@ -295,16 +297,34 @@ def _order_context(request: HttpRequest, row: Order) -> dict[str, Any]:
     about = IntegrationEvent.objects.filter(channel=row.channel, external_id=row.external_id, resource_kind="orders")
     received = access.owned(request, about).defer(*HEAVY_COLUMNS).order_by("-received_at", "-id")[:HISTORY_ROWS]
     recipient = getattr(row, "recipient", None)
+    about_order = Notification.objects.filter(order=row).order_by("-id")
+    notifications = list(access.owned(request, about_order)[:HISTORY_ROWS])
     return {
         "order": row,
+        "notifications": notifications,
         "person": recipients.masked(recipient) if recipient else None,
         "flags": [FLAGS[flag] for flag in row.flags if flag in FLAGS],
         "reservations": access.owned(
             request, reservations.select_related("product", "location").order_by("created_at")
         ),
         "events": received,
-        "steps": timeline.of_order(row, received),
+        "steps": timeline.of_order(row, received, notifications),
     }
+
+
+@login_required
+@require_POST
+def notify_order(request: HttpRequest, pk: int) -> HttpResponse:
+    """Tell an order's recipient again that it is ready."""
+    access.require_write(request)
+    row = access.owned_or_404(request, Order.objects.all(), pk=pk)
+    try:
+        resend(row, actor=f"user:{request.user.pk}")
+    except CannotResend as refusal:
+        messages.warning(request, str(refusal))
+    else:
+        messages.success(request, _("The notification is sent again within seconds; how it went shows here."))
+    return _back(request, reverse("console:order", args=[row.pk]))
 
 
 @login_required

@@ -105,7 +105,7 @@ def send_next() -> bool:
 def _send(claim: Claim) -> Outcome:
     try:
         if claim.number > len(settings.NOTIFICATION_PAUSES_SECONDS) + 1:
-            return Outcome("worker_died", is_final=True)  # every worker that took it, to the last try
+            return Outcome("sender_died", is_final=True)  # every worker that took it, to the last try
         order = Order.objects.get(pk=claim.order_id)
         if order.status != Order.Status.READY:
             return Outcome(ORDER_NOT_READY, is_final=True)
@@ -122,7 +122,7 @@ def _send(claim: Claim) -> Outcome:
         place = traceback.extract_tb(defect.__traceback__)[-1]
         where = f"{Path(place.filename).name}:{place.lineno}"
         log.error("notification.failed", notification=claim.notification_id, error=type(defect).__name__, where=where)
-        return Outcome("internal_error", is_final=False, detail=f"{type(defect).__name__} {where}"[:100])
+        return Outcome("driver_failed", is_final=False, detail=f"{type(defect).__name__} {where}"[:100])
     return Outcome(SENT, is_final=True)
 
 

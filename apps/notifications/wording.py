@@ -4,9 +4,10 @@ from django.conf import settings
 from django.template.loader import render_to_string
 from django.utils import translation
 
-from apps.common.crypto import SealBroken, unseal
+from apps.common.crypto import SealBroken
 from apps.notifications.drivers import Message, NotSent
 from apps.notifications.models import Medium, PickupCounter
+from apps.orders import recipients
 from apps.orders.models import Order, Recipient
 
 LANGUAGE = settings.LANGUAGE_CODE
@@ -31,10 +32,11 @@ def compose(key: str, medium: str, order: Order, counter: PickupCounter) -> Mess
 
 
 def _phone(order: Order) -> str:
-    sealed = Recipient.objects.filter(order=order).values_list("phone_enc", flat=True).first()
-    if not sealed:
-        raise NotSent("no_phone", is_permanent=True)
+    recipient = Recipient.objects.filter(order=order).first()
     try:
-        return unseal(sealed, owner=f"pedido_destinatario:{order.pk}:phone")
+        phone = recipients.read(recipient).phone if recipient else ""
     except SealBroken:
         raise NotSent("contact_unreadable", is_permanent=True) from None
+    if not phone:
+        raise NotSent("no_phone", is_permanent=True)
+    return phone

@@ -15,7 +15,7 @@ from config import environment
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 READ = re.compile(
-    r"env\.(?:text|integer|boolean|choice|words|http_url|database|fernet_keys|redis_socket_or_tcp|jwt_key|ports|networks)"
+    r"env\.(?:text|integer|boolean|choice|words|http_url|database|fernet_keys|redis_socket_or_tcp|jwt_key|ports|networks|smtp|email_address|pauses)"
     r'\(\s*"(\w+)"'
 )
 GOOD = {
@@ -77,6 +77,12 @@ def test_good_settings_start() -> None:
         ("SUBSCRIBER_PORTS", "443,70000", "SUBSCRIBER_PORTS is '443,70000'. Use port numbers from 1 to 65535"),
         ("SUBSCRIBER_NETWORKS", "10.0.0.1/8", "SUBSCRIBER_NETWORKS holds what is no network"),
         ("SUBSCRIBER_KEEP_DAYS", "1", "SUBSCRIBER_KEEP_DAYS is 1. Use a number from 2 to 3650."),
+        ("EMAIL_URL", "http://mail.example", "EMAIL_URL is not the address of a mail server."),
+        ("EMAIL_URL", "smtp://mail.example:x", "EMAIL_URL is not the address of a mail server."),
+        ("EMAIL_URL", "smtp://ana:s3nha@mail.example", "EMAIL_URL sends a password in the clear."),
+        ("EMAIL_FROM", "loja", "EMAIL_FROM is 'loja', which is not an e-mail address."),
+        ("NOTIFICATION_PAUSES_SECONDS", "30,2m", "NOTIFICATION_PAUSES_SECONDS is '30,2m'. Use whole seconds"),
+        ("NOTIFICATION_SMS_DRIVER", "no.such.Driver", "NOTIFICATION_SMS_DRIVER names no driver"),
         ("MERCADOLIVRE_API_URL", "ftp://x", "MERCADOLIVRE_API_URL is 'ftp://x', which is not a web address."),
     ],
 )
@@ -112,3 +118,29 @@ def _read_key(**variables: str) -> str:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("JWT_KEY", variables["JWT_KEY"])
         return environment.jwt_key("JWT_KEY", variables["JWT_ALGORITHM"])
+
+
+@pytest.mark.parametrize(
+    ("url", "server"),
+    [
+        ("", environment.Smtp()),
+        ("smtp://127.0.0.1", environment.Smtp("127.0.0.1", 25)),
+        ("smtps://mail.example", environment.Smtp("mail.example", 465, is_tls=True)),
+        (
+            "smtp+tls://ana%40loja.example:p%2Fw%3A@mail.example:2525",
+            environment.Smtp("mail.example", 2525, "ana@loja.example", "p/w:", upgrades_to_tls=True),
+        ),
+    ],
+)
+def test_a_mail_server_is_read_from_its_address(
+    url: str, server: environment.Smtp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EMAIL_URL", url)
+    assert environment.smtp("EMAIL_URL") == server
+
+
+def test_a_bad_mail_server_is_refused_without_its_password() -> None:
+    result = _start(EMAIL_URL="imap://ana:s3nha@mail.example")
+    assert result.returncode == 1
+    assert "s3nha" not in result.stdout + result.stderr
+    assert "s3nha" not in repr(environment.Smtp("mail.example", 25, "ana", "s3nha"))

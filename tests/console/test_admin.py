@@ -18,6 +18,7 @@ from unfold.paginator import InfinitePaginator
 from apps.connectors.models import Connector, Listing
 from apps.events.models import IdempotencyKey, IntegrationEvent
 from apps.inventory.models import Balance, FeedCursor, Location, Movement, Product, Reservation
+from apps.notifications.models import Notification, NotificationTry, PickupCounter
 from apps.orders.models import Order, OrderItem, Recipient
 from apps.sync.models import SyncLog
 from apps.tenants.models import ApiKey, Membership, Tenant
@@ -27,12 +28,13 @@ from tests import factories
 pytestmark = pytest.mark.django_db
 
 READ_ONLY: list[type[Model]] = [
-    *(Movement, Balance, Reservation, FeedCursor, SyncLog, IntegrationEvent, IdempotencyKey, Order, Listing)
+    *(Movement, Balance, Reservation, FeedCursor, SyncLog, IntegrationEvent, IdempotencyKey, Order, Listing),
+    *(Notification, NotificationTry),
 ]
 BIG: list[type[Model]] = [Movement, Balance, Reservation, SyncLog, IntegrationEvent, IdempotencyKey, Order, Listing]
 OWNED: list[type[Model]] = [
     *(Tenant, Membership, ApiKey, Product, Location, Balance, Movement, Connector, Listing, SyncLog, Order),
-    IntegrationEvent,
+    *(IntegrationEvent, PickupCounter, Notification, NotificationTry),
 ]
 
 
@@ -45,6 +47,10 @@ def rows() -> dict[type[Model], Model]:
     factories.stocked(product, location, 3)
     order = factories.OrderFactory(tenant=tenant, connector=log.connector)
     key, _text = ApiKey.issue(tenant, name="ERP", scopes=["stock:read"])
+    counter = PickupCounter.objects.create(connector=log.connector, name="Hub", address="Rua 1", hours="9-18", media=[])
+    told = Notification.objects.create(
+        tenant=tenant, order=order, medium="SMS", status=Notification.Status.FAILED, error_code="no_phone"
+    )
     return {
         Tenant: tenant,
         Membership: factories.MembershipFactory(tenant=tenant),
@@ -57,6 +63,9 @@ def rows() -> dict[type[Model], Model]:
         Listing: log.listing,
         SyncLog: log,
         Order: order,
+        PickupCounter: counter,
+        Notification: told,
+        NotificationTry: NotificationTry.objects.create(notification=told, number=1, outcome="no_phone"),
         IntegrationEvent: factories.EventFactory(
             tenant=tenant, connector=log.connector, payload={"first_name": "Rosa"}
         ),
@@ -248,4 +257,24 @@ def test_the_schedule_can_be_changed(root: Client) -> None:
 def test_the_sidebar_is_the_rooms_in_portuguese(root: Client, rows: dict[type[Model], Model]) -> None:
     request = root.get(reverse("admin:index")).wsgi_request
     titles = [group["title"] for group in sidebar(request) if "title" in group]
-    assert titles[:6] == ["Empresas", "Estoque", "Conectores", "Sincronização", "Pedidos", "Eventos"]
+    assert titles[:6] == ["Empresas", "Estoque", "Conectores", "Sincronização", "Pedidos", "Notificações"]
+
+
+def test_a_counter_that_is_told_by_mail_has_an_address(root: Client, rows: dict[type[Model], Model]) -> None:
+    counter = rows[PickupCounter]
+    values = {"connector": counter.connector_id, "name": "Hub", "address": "Rua 2", "hours": "9-18", "media": "EMAIL"}
+    assert root.post(page(PickupCounter, "change", counter.pk), {**values, "email": ""}).status_code == 200
+    counter.refresh_from_db()
+    assert (counter.address, counter.media) == ("Rua 1", [])
+    assert root.post(page(PickupCounter, "change", counter.pk), {**values, "media": "FAX"}).status_code == 200
+    changed = {**values, "email": "hub@loja.example", "media": "EMAIL,SMS"}
+    assert root.post(page(PickupCounter, "change", counter.pk), changed).status_code == 302
+    counter.refresh_from_db()
+    assert (counter.address, counter.media, counter.email) == ("Rua 2", ["EMAIL", "SMS"], "hub@loja.example")
+
+
+def test_a_counter_is_of_ones_own_connector(rows: dict[type[Model], Model]) -> None:
+    foreign = factories.ConnectorFactory(name="Conta Alheia")
+    form = staff_of(rows[Tenant]).get(page(PickupCounter, "add")).content.decode()
+    assert str(rows[Connector]) in form
+    assert foreign.name not in form

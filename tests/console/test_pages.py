@@ -35,6 +35,7 @@ from apps.console.errors import ADVICE
 from apps.events.models import IntegrationEvent
 from apps.inventory import ledger
 from apps.inventory.models import Balance, Movement
+from apps.notifications.models import Notification, PickupCounter
 from apps.orders.models import Order
 from apps.sync.models import SyncLog
 from apps.tenants.models import Membership, Tenant
@@ -153,6 +154,7 @@ DETAILS: dict[str, Callable[[Shop], int]] = {
 }
 
 BUTTONS: dict[str, Callable[[Shop], int]] = {
+    "notify": lambda shop: shop.order.pk,
     "reprocess": lambda shop: shop.event.pk,
     "map": lambda shop: shop.unmapped.pk,
     "sync-now": lambda shop: shop.listing.pk,
@@ -261,6 +263,7 @@ def _state(shop: Shop) -> tuple[Any, ...]:
     return (
         list(IntegrationEvent.objects.order_by("pk").values_list("pk", "status", "next_attempt_at", "reprocess_count")),
         list(Listing.objects.order_by("pk").values_list("pk", "product_id", "due_at")),
+        list(Notification.objects.order_by("pk").values_list("pk", "status", "due_at")),
     )
 
 
@@ -325,6 +328,38 @@ def test_synchronise_now_makes_the_listing_due(shop: Shop, bob: Client) -> None:
 def test_a_button_never_leads_to_another_site(shop: Shop, bob: Client) -> None:
     answer = bob.post(address("sync-now", shop), {"next": "https://evil.example/"})
     assert answer["Location"] == address("listing", shop)
+
+
+@pytest.fixture
+def ready(shop: Shop) -> Order:
+    """Alice's order, ready at a counter that is told by e-mail."""
+    PickupCounter.objects.create(connector=shop.connector, name="Hub", address="Rua 1", hours="9-18", email="h@b.co")
+    Order.objects.filter(pk=shop.order.pk).update(status=Order.Status.READY, ready_at=timezone.now())
+    shop.order.refresh_from_db()
+    return shop.order
+
+
+def test_sending_the_notification_again_queues_it_and_says_who(shop: Shop, bob: Client, ready: Order) -> None:
+    page = bob.get(address("order", shop)).content.decode()
+    assert address("notify", shop) in page
+    bob.post(address("notify", shop))
+    row = Notification.objects.get(order=ready, round=1)
+    assert row.status == Notification.Status.PENDING
+    assert re.fullmatch(r"user:\d+", row.requested_by)
+    page = bob.get(address("order", shop)).content.decode()
+    assert row.requested_by in page
+    answer = bob.post(address("notify", shop), {"next": address("event", shop)})
+    assert answer["Location"] == address("event", shop)
+    assert address("notify", shop) in bob.get(address("event", shop)).content.decode()
+
+
+def test_nobody_is_told_of_an_order_that_is_not_ready(shop: Shop, bob: Client, anna: Client, ready: Order) -> None:
+    assert address("notify", shop) not in anna.get(address("order", shop)).content.decode()
+    Order.objects.filter(pk=ready.pk).update(status=Order.Status.PICKED_UP)
+    assert address("notify", shop) not in bob.get(address("order", shop)).content.decode()
+    answer = bob.post(address("notify", shop), follow=True)
+    assert 'class="message' in answer.content.decode()
+    assert Notification.objects.filter(order=ready, round__gt=0).count() == 0
 
 
 # --- Filters, pages, cost ---------------------------------------------------------------------------------------
@@ -730,11 +765,14 @@ def _marked_in(code: str) -> Iterator[str]:
 def test_every_error_code_of_the_rooms_is_explained() -> None:
     """Codes are given by name in the rooms' code, and by the channel's tables of what its answers mean."""
     rooms = [
-        path for room in ("common", "connectors", "sync", "events") for path in (ROOT / "apps" / room).rglob("*.py")
+        path
+        for room in ("common", "connectors", "sync", "events", "notifications")
+        for path in (ROOT / "apps" / room).rglob("*.py")
     ]
     pattern = re.compile(
         r'\b(?:missing_|error_)?code="([a-z_]+)"'
         r'|(?:_quarantine\(event|_settle_failure\(claim), *"([a-z_]+)"|HttpFailure\(\s*"([a-z_]+)"'
+        r'|(?:NotSent|Outcome|CannotResend)\(\s*"([a-z_]+)"'
     )
     codes = {next(filter(None, found)) for path in rooms for found in pattern.findall(path.read_text())}
     codes |= {ml_client.refusal(Answer(status, {}, b"", 0.0), asked="").code for status in range(300, 600)}

@@ -11,10 +11,10 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from apps.common.crypto import seal
 from apps.notifications import following, sending
 from apps.notifications.models import Notification, NotificationTry, PickupCounter
-from apps.orders.models import Order, Recipient
+from apps.orders import recipients
+from apps.orders.models import Order
 from tests import factories
 from tests.smtp import MailServer
 
@@ -58,11 +58,7 @@ def make_ready(counter: PickupCounter, *, phone: str = PHONE, **values: Any) -> 
     connector = counter.connector
     values = {"status": Order.Status.READY, "ready_at": timezone.now(), **values}
     order: Order = factories.OrderFactory(tenant=connector.tenant, connector=connector, item=None, **values)
-    sealed = {
-        f"{name}_enc": seal(text, owner=f"pedido_destinatario:{order.pk}:{name}") if text else ""
-        for name, text in (("name", NAME), ("phone", phone))
-    }
-    Recipient.objects.create(order=order, **sealed)
+    recipients.keep(order, name=NAME, document="12345678909", phone=phone)
     return order
 
 

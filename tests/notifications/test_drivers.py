@@ -11,6 +11,7 @@ from apps.notifications.apps import drivers_exist
 from apps.notifications.drivers import Message, NotSent
 from apps.notifications.drivers.file import FileDriver
 from apps.notifications.models import Notification
+from apps.orders import recipients
 from apps.orders.models import Recipient
 
 from .conftest import FILE, HOURS, PHONE, in_thread, make_counter, make_ready, notify, outcomes, statuses
@@ -42,10 +43,11 @@ def test_the_phone_is_told_where_and_when_in_one_line(transactional_db: None, fo
 
 def test_who_has_no_phone_is_not_told_by_phone(transactional_db: None, folder: Path) -> None:
     order = make_ready(make_counter(media=["SMS"]), phone="")
-    erased = make_ready(make_counter(media=["SMS"]))
-    Recipient.objects.filter(order=erased).delete()
+    erased, forgotten = make_ready(make_counter(media=["SMS"])), make_ready(make_counter(media=["SMS"]))
+    Recipient.objects.filter(order=forgotten).delete()
+    recipients.forget(erased.tenant, "123.456.789-09")
     notify()
-    for one in (order, erased):
+    for one in (order, erased, forgotten):
         assert statuses(one) == [("SMS", 0, Notification.Status.FAILED)]
         assert outcomes(one) == ["no_phone"]
     assert not folder.exists()

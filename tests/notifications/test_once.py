@@ -170,12 +170,12 @@ def waits_seconds() -> int:
 @pytest.mark.parametrize(
     ("step", "reply", "outcome", "detail"),
     [
-        ("connect", "421 4.3.2 busy", "refused", "SMTP 421"),
-        ("MAIL", "451 4.3.0 later", "refused", "SMTP 451"),
-        ("RCPT", "450 4.2.1 mailbox busy", "refused", "SMTP 450"),
-        ("DATA", "452 4.3.1 full", "refused", "SMTP 452"),
-        ("AUTH", "535 5.7.8 no", "login_refused", "SMTP 535"),
-        ("DATA", None, "connection_failed", "SMTPServerDisconnected"),
+        ("connect", "421 4.3.2 busy", "mail_refused", "SMTP 421"),
+        ("MAIL", "451 4.3.0 later", "mail_refused", "SMTP 451"),
+        ("RCPT", "450 4.2.1 mailbox busy", "mail_refused", "SMTP 450"),
+        ("DATA", "452 4.3.1 full", "mail_refused", "SMTP 452"),
+        ("AUTH", "535 5.7.8 no", "mail_login_refused", "SMTP 535"),
+        ("DATA", None, "mail_unreachable", "SMTPServerDisconnected"),
     ],
 )
 def test_what_may_pass_is_tried_again_after_30_s_2_min_10_min_and_then_waits_for_a_person(
@@ -207,11 +207,11 @@ def test_a_mail_server_that_comes_back_is_told(counter: PickupCounter, mail_serv
     mail_server.answer = lambda at: "451 later" if at == "MAIL" else ""
     notify()
     notify()  # before its time: nothing
-    assert outcomes(order) == ["refused"]
+    assert outcomes(order) == ["mail_refused"]
     mail_server.answer = lambda at: ""
     let_time_pass()
     notify()
-    assert outcomes(order) == ["refused", "sent"]
+    assert outcomes(order) == ["mail_refused", "sent"]
     assert statuses(order) == [("EMAIL", 0, Status.SENT)]
     assert Notification.objects.get().error_code == ""
     assert len(mail_server.mails) == 1
@@ -229,7 +229,7 @@ def test_nobody_listens_and_nobody_answers(
     let_time_pass()
     notify()
     hold.set()
-    assert outcomes(order) == ["connection_failed", "timeout"]
+    assert outcomes(order) == ["mail_unreachable", "mail_timeout"]
 
 
 @pytest.mark.parametrize("step", ["MAIL", "RCPT", "DATA"])
@@ -240,7 +240,7 @@ def test_what_the_mail_server_refuses_for_good_is_not_tried_again(
     mail_server.answer = lambda at: "550 5.1.1 no such person" if at == step else ""
     notify()
     assert statuses(order) == [("EMAIL", 0, Status.FAILED)]
-    assert outcomes(order) == ["refused"]
+    assert outcomes(order) == ["mail_refused"]
 
 
 def test_a_medium_without_a_driver_fails_with_its_reason(counter: PickupCounter, settings: SimpleNamespace) -> None:
@@ -265,8 +265,8 @@ def test_a_driver_that_breaks_is_tried_again_and_stops_nobody_else(
     order = make_ready(make_counter(media=["EMAIL", "SMS"]))
     notify()
     assert statuses(order) == [("EMAIL", 0, Status.SENT), ("SMS", 0, Status.PENDING)]
-    assert sorted(outcomes(order)) == ["internal_error", "sent"]
-    row = NotificationTry.objects.get(outcome="internal_error")
+    assert sorted(outcomes(order)) == ["driver_failed", "sent"]
+    row = NotificationTry.objects.get(outcome="driver_failed")
     assert row.detail.startswith("SMTPException test_once.py:")
 
 
@@ -280,7 +280,7 @@ def test_a_late_worker_ends_nothing_that_another_has_claimed(counter: PickupCoun
     assert current is not None
     assert current.was_interrupted
     row = NotificationTry.objects.create(notification_id=late.notification_id, number=1)
-    sending._settle(late, row, sending.Outcome("refused", is_final=True), took_ms=1)
+    sending._settle(late, row, sending.Outcome("mail_refused", is_final=True), took_ms=1)
     assert Notification.objects.get().status == Status.PENDING
     assert Notification.objects.get().lease_id == current.lease_id
     let_time_pass()

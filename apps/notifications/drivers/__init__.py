@@ -31,7 +31,7 @@ class Message:
 class NotSent(Exception):
     """The message was not taken.
 
-    code: stable, for the log and the table of advice: `timeout`, `connection_failed`, `refused` …
+    code: stable, for the log and the table of advice: `mail_timeout`, `mail_refused`, `no_phone` …
     is_permanent: trying again cannot help.
     detail: a few words without anything personal, such as `SMTP 550`.
     """

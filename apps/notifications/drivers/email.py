@@ -28,12 +28,12 @@ class SmtpDriver:
             raise _refused(*(code for code, _text in refusal.recipients.values())) from None
         except smtplib.SMTPAuthenticationError as refusal:
             # the operator's setting, not this message: somebody mends it while the tries go on
-            raise NotSent("login_refused", is_permanent=False, detail=f"SMTP {refusal.smtp_code}") from None
+            raise NotSent("mail_login_refused", is_permanent=False, detail=f"SMTP {refusal.smtp_code}") from None
         except smtplib.SMTPResponseException as refusal:
             raise _refused(refusal.smtp_code) from None
         except (OSError, smtplib.SMTPException) as failure:  # refused, reset, no TLS, not SMTP
             is_late = isinstance(failure, TimeoutError) or isinstance(failure.__context__, TimeoutError)
-            code = "timeout" if is_late else "connection_failed"
+            code = "mail_timeout" if is_late else "mail_unreachable"
             raise NotSent(code, is_permanent=False, detail=type(failure).__name__) from None
         finally:
             with suppress(OSError, smtplib.SMTPException):
@@ -42,4 +42,4 @@ class SmtpDriver:
 
 def _refused(*codes: int) -> NotSent:
     """Return what a mail server's answer means (RFC 5321 §4.2.1); its words, which may name people, are dropped."""
-    return NotSent("refused", is_permanent=min(codes) >= 500, detail=f"SMTP {min(codes)}")
+    return NotSent("mail_refused", is_permanent=min(codes) >= 500, detail=f"SMTP {min(codes)}")
