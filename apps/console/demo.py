@@ -18,6 +18,7 @@ from apps.connectors.importing import import_listings
 from apps.connectors.models import Connector
 from apps.inventory import ledger
 from apps.inventory.models import Balance, Location, Product
+from apps.notifications.models import Medium, PickupCounter
 from apps.sandbox.client import Control
 from apps.tenants.models import ApiKey, Membership, Tenant, hash_key
 from apps.tenants.scopes import SCOPES
@@ -70,6 +71,7 @@ def load(sandbox_url: str, key_file: Path | None = None) -> Demo:
     tenant = _tenant()
     connector = _connector(tenant, market)
     market.application(client_id=CLIENT_ID, notification_url=connector.notification_url)
+    _counter(connector)
     import_listings(connector, create_products=True)
     _receive_stock(tenant)
     _receive_example(tenant)
@@ -116,6 +118,20 @@ def _connector(tenant: Tenant, market: Control) -> Connector:
     connector.save()
     credentials.store(connector, client_secret=secret, refresh_token=token)
     return connector
+
+
+def _counter(connector: Connector) -> None:
+    """Give the account a pick-up counter. Under `scripts/up` nothing leaves the machine: drivers write to a file."""
+    PickupCounter.objects.get_or_create(
+        connector=connector,
+        defaults={
+            "name": "Casa Aroeira · Vila Madalena",
+            "address": "Rua Harmonia, 123\nVila Madalena, São Paulo - SP",
+            "hours": "segunda a sexta, das 9h às 18h; sábado, das 9h às 13h",
+            "media": [Medium.EMAIL, Medium.WHATSAPP],
+            "email": "retirada@casa-aroeira.example",
+        },
+    )
 
 
 def _item(
