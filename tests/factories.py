@@ -18,11 +18,13 @@ from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import User
 from django.utils import timezone
 
+from apps.connectors.channel import Label
 from apps.connectors.models import Connector, Listing
 from apps.events.models import IntegrationEvent
 from apps.inventory import ledger
 from apps.inventory.models import Location, Product
-from apps.orders.models import Order, OrderItem
+from apps.orders import recipients
+from apps.orders.models import Order, OrderItem, Package
 from apps.sync.models import SyncLog
 from apps.tenants.models import Membership, Tenant
 
@@ -160,6 +162,27 @@ class OrderFactory(factory.django.DjangoModelFactory):
     channel_updated_at = factory.LazyFunction(timezone.now)
     content_hash = factory.LazyFunction(lambda: uuid.uuid4().hex)
     item = factory.RelatedFactory("tests.factories.OrderItemFactory", factory_related_name="order")
+
+
+class PackageFactory(factory.django.DjangoModelFactory):
+    """A parcel that waits for its label."""
+
+    class Meta:
+        model = Package
+
+    tenant = factory.SubFactory(TenantFactory)
+    connector = factory.SubFactory(ConnectorFactory, tenant=factory.SelfAttribute("..tenant"))
+    channel = Connector.Kind.MERCADO_LIVRE
+    external_id = factory.Sequence(lambda n: str(44_000_000_000 + n))
+
+
+def ready(order: Order) -> Order:
+    """Make an order ready for pick-up, as the intake does once its parcel has a label."""
+    package = PackageFactory(tenant=order.tenant, connector=order.connector)
+    recipients.keep_label(package, Label("PDF", b"%PDF-1.4 label"))
+    order.package, order.status, order.ready_at = package, Order.Status.READY, timezone.now()
+    order.save()
+    return order
 
 
 class OrderItemFactory(factory.django.DjangoModelFactory):

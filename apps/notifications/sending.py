@@ -36,6 +36,7 @@ class Claim:
     """The right to send one notification until the lease ends."""
 
     notification_id: int
+    tenant_id: int
     order_id: int
     medium: str
     number: int  # of the try, from 1
@@ -59,7 +60,7 @@ WITH due AS (
 UPDATE notificacao n
    SET lease_id = gen_random_uuid(), due_at = now() + make_interval(secs => %s), attempts = n.attempts + 1
   FROM due WHERE n.id = due.id
-RETURNING n.id, n.pedido_id, n.meio, n.attempts, n.lease_id, old.lease_id IS NOT NULL
+RETURNING n.id, n.tenant_id, n.pedido_id, n.meio, n.attempts, n.lease_id, old.lease_id IS NOT NULL
 """
 
 
@@ -93,6 +94,7 @@ def send_next() -> bool:
     log.info(
         "notification.try",
         notification=claim.notification_id,
+        tenant=claim.tenant_id,
         order_id=claim.order_id,
         medium=claim.medium,
         number=claim.number,

@@ -334,9 +334,7 @@ def test_a_button_never_leads_to_another_site(shop: Shop, bob: Client) -> None:
 def ready(shop: Shop) -> Order:
     """Alice's order, ready at a counter that is told by e-mail."""
     PickupCounter.objects.create(connector=shop.connector, name="Hub", address="Rua 1", hours="9-18", email="h@b.co")
-    Order.objects.filter(pk=shop.order.pk).update(status=Order.Status.READY, ready_at=timezone.now())
-    shop.order.refresh_from_db()
-    return shop.order
+    return factories.ready(shop.order)
 
 
 def test_sending_the_notification_again_queues_it_and_says_who(shop: Shop, bob: Client, ready: Order) -> None:
@@ -355,7 +353,7 @@ def test_sending_the_notification_again_queues_it_and_says_who(shop: Shop, bob: 
 
 def test_nobody_is_told_of_an_order_that_is_not_ready(shop: Shop, bob: Client, anna: Client, ready: Order) -> None:
     assert address("notify", shop) not in anna.get(address("order", shop)).content.decode()
-    Order.objects.filter(pk=ready.pk).update(status=Order.Status.PICKED_UP)
+    Order.objects.filter(pk=ready.pk).update(status=Order.Status.PICKED_UP, picked_up_at=timezone.now())
     assert address("notify", shop) not in bob.get(address("order", shop)).content.decode()
     answer = bob.post(address("notify", shop), follow=True)
     assert 'class="message' in answer.content.decode()

@@ -56,8 +56,9 @@ def make_counter(**values: Any) -> PickupCounter:
 def make_ready(counter: PickupCounter, *, phone: str = PHONE, **values: Any) -> Order:
     """Return an order of the counter's connector that is ready, with its recipient's sealed data."""
     connector = counter.connector
-    values = {"status": Order.Status.READY, "ready_at": timezone.now(), **values}
-    order: Order = factories.OrderFactory(tenant=connector.tenant, connector=connector, item=None, **values)
+    order: Order = factories.ready(factories.OrderFactory(tenant=connector.tenant, connector=connector, item=None))
+    Order.objects.filter(pk=order.pk).update(**values)
+    order.refresh_from_db()
     recipients.keep(order, name=NAME, document="12345678909", phone=phone)
     return order
 

@@ -107,7 +107,7 @@ def test_ticks_that_meet_tell_once(counter: PickupCounter, mail_server: MailServ
 def test_nobody_is_told_of_an_order_that_is_not_ready(
     counter: PickupCounter, mail_server: MailServer, status: str
 ) -> None:
-    order = make_ready(counter, status=status)
+    order = make_ready(counter, status=status, picked_up_at=timezone.now())
     notify()
     assert (statuses(order), mail_server.mails) == ([], [])
 
@@ -115,7 +115,7 @@ def test_nobody_is_told_of_an_order_that_is_not_ready(
 def test_an_order_that_left_before_it_was_told_of_is_not(counter: PickupCounter, mail_server: MailServer) -> None:
     order = make_ready(counter)
     following.queue_ready()
-    Order.objects.filter(pk=order.pk).update(status=Order.Status.PICKED_UP)
+    Order.objects.filter(pk=order.pk).update(status=Order.Status.PICKED_UP, picked_up_at=timezone.now())
     notify()
     assert statuses(order) == [("EMAIL", 0, Status.CANCELLED)]
     assert (outcomes(order), mail_server.mails) == (["order_not_ready"], [])

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from apps.notifications import resending
 from apps.notifications.models import Notification, PickupCounter
@@ -102,7 +103,7 @@ def test_two_who_ask_at_once_get_a_round_each_and_one_message(counter: PickupCou
 
 @pytest.mark.parametrize("status", [Order.Status.RECEIVED, Order.Status.PICKED_UP, Order.Status.CANCELLED])
 def test_an_order_that_is_not_ready_is_409(counter: PickupCounter, mail_server: MailServer, status: str) -> None:
-    order = make_ready(counter, status=status)
+    order = make_ready(counter, status=status, picked_up_at=timezone.now())
     code, problem = post(with_key(order.tenant), order)
     assert (code, problem["code"], problem["order_status"]) == (409, "order_not_ready", status)
     notify()
@@ -112,7 +113,7 @@ def test_an_order_that_is_not_ready_is_409(counter: PickupCounter, mail_server: 
 @pytest.mark.parametrize("media", [None, []])
 def test_a_connector_that_tells_nobody_is_409(transactional_db: None, media: list[str] | None) -> None:
     connector = factories.ConnectorFactory()
-    order = factories.OrderFactory(tenant=connector.tenant, connector=connector, status=Order.Status.READY, item=None)
+    order = factories.ready(factories.OrderFactory(tenant=connector.tenant, connector=connector, item=None))
     if media is not None:
         make_counter(connector=connector, media=media)
     code, problem = post(with_key(order.tenant), order)
