@@ -285,3 +285,13 @@ def test_a_late_worker_ends_nothing_that_another_has_claimed(counter: PickupCoun
     assert Notification.objects.get().lease_id == current.lease_id
     let_time_pass()
     notify()
+
+
+def test_looking_for_ready_orders_reads_only_those(counter: PickupCounter) -> None:
+    """The follower looks every second: the index must serve it, or it reads every order there ever was."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off")
+        cursor.execute(f"EXPLAIN {following.QUEUE}", [following.READY_DAYS_MAX, following.ORDERS_MAX])
+        plan = "\n".join(row[0] for row in cursor.fetchall())
+    assert "ix_pedido_pronto" in plan
+    assert "Seq Scan on pedido" not in plan
