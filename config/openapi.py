@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document of the whole API (`settings.API_PREFIXES`), made from the code that serves it.
+"""The OpenAPI 3.1 document of the whole API, made from the code that serves it.
 
 DRF's views are read by drf-spectacular; `@endpoint`s say of themselves what the document needs, and `add_endpoints`
 adds them; what subscribers are sent comes from webhooks.py. docs/openapi.json is the same document for people and
@@ -18,6 +18,7 @@ from django.utils import translation
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.openapi import AutoSchema
 
+from apps.common.api_shell import PREFIXES
 from apps.common.problem_codes import CODES
 from apps.common.problems import CONTENT_TYPE, camel
 from apps.tenants.endpoint import Endpoint
@@ -29,7 +30,15 @@ Json = dict[str, Any]
 READING = ("GET", "HEAD")
 REF = "#/components/schemas/{name}"
 SECURITY: list[dict[str, list[str]]] = [{"bearer": []}, {"apiKey": []}, {"session": []}]
+SIGNED: list[dict[str, list[str]]] = [{"signature": []}]
 SECURITY_SCHEMES: Json = {
+    "signature": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "X-ML-Signature",
+        "description": "`t=<unix seconds>,v1=<hex>[,v1=<hex>]`, where `v1` is HMAC-SHA256 over `<t>.` and the raw "
+        "body, with a webhook secret (`manage.py create_webhook_secret`) as the key. `t` may be five minutes off.",
+    },
     "bearer": {
         "type": "http",
         "scheme": "bearer",
@@ -60,6 +69,16 @@ HEADERS: dict[str, Json] = {
         "description": "The version the change is meant for, as an ETag gave it; another one is 412.",
         "schema": {"type": "string", "pattern": '^"v[0-9]+"$'},
         "example": '"v3"',
+    },
+    "X-Tenant": {
+        "required": True,
+        "description": "The company whose secret signed, by its short name or id.",
+        "schema": {"type": "string", "minLength": 1, "maxLength": 50},
+        "example": "loja-da-ana",
+    },
+    "X-Event-Type": {
+        "description": "What happened, as `tipo` in the body says it; either may be left out.",
+        "schema": {"type": "string", "enum": ["ORDER_CREATED", "ORDER_UPDATED", "LABEL_AVAILABLE", "STATUS"]},
     },
     "ETag": {"description": "The version of what is shown.", "schema": {"type": "string"}, "example": '"v3"'},
     "Location": {"description": "The address of what was made.", "schema": {"type": "string"}},
@@ -112,6 +131,13 @@ ALWAYS = (
     ("internal_error", 500),
     ("temporarily_unavailable", 503),
 )
+ALWAYS_SIGNED = (
+    ("malformed_request", 400),
+    ("invalid_signature", 401),
+    ("rate_limited", 429),
+    ("internal_error", 500),
+    ("temporarily_unavailable", 503),
+)
 WITH_VALUES = (("validation_failed", 422), ("value_out_of_range", 422))
 WITH_BODY = (("malformed_json", 400), ("body_too_large", 413), ("unsupported_media_type", 415))
 
@@ -158,9 +184,9 @@ def _endpoints(patterns: list[Any], prefix: str) -> Iterator[tuple[str, Endpoint
     for pattern in patterns:
         path = prefix + str(pattern.pattern)
         if isinstance(pattern, URLResolver):
-            if any(prefix.startswith(path) or path.startswith(prefix) for prefix in settings.API_PREFIXES):
+            if path.startswith(PREFIXES) or any(own.startswith(path) for own in PREFIXES):
                 yield from _endpoints(pattern.url_patterns, path)
-        elif isinstance(pattern, URLPattern):
+        elif isinstance(pattern, URLPattern) and path.startswith(PREFIXES):
             one = getattr(pattern.callback, "endpoint", None)
             for about in [one] if one else getattr(pattern.callback, "endpoints", []):
                 yield path, about
@@ -173,17 +199,17 @@ def _operation(path: str, about: Endpoint, schema_of: dict[int, Json]) -> Json:
         *_query_parameters(about.query),
         *map(_header_parameter, about.request_headers),
     ]
-    codes = [*about.problems, *ALWAYS]
-    codes += [("csrf_failed", 403)] * (about.method not in READING)
+    codes = [*about.problems, *(ALWAYS_SIGNED if about.is_signed else ALWAYS)]
+    codes += [("csrf_failed", 403)] * (about.method not in READING and not about.is_signed)
     codes += WITH_VALUES * bool(about.body or about.query) + WITH_BODY * bool(about.body)
     success = _success(about, schema_of.get(id(about.answer)))
     operation: Json = {
         "operationId": about.view.__name__,
         "tags": list(about.tags),
         "summary": summary.strip().rstrip("."),
-        "description": f"{rest.strip()}\n\nScope: `{about.scope}`.".strip(),
+        "description": rest.strip() if about.is_signed else f"{rest.strip()}\n\nScope: `{about.scope}`.".strip(),
         "parameters": parameters,
-        "security": SECURITY,
+        "security": SIGNED if about.is_signed else SECURITY,
         "responses": {str(status): success for status in (about.status, *about.statuses)} | problem_answers(codes),
     }
     if about.body is not None:
@@ -250,7 +276,7 @@ def _problem_example(code: str, status: int) -> Json:
         "title": title,
         "status": status,
         "detail": str(CODES[code].action),
-        "instance": "/v1/",
+        "instance": PREFIXES[0],
         "code": code,
         "trace_id": "4bf92f3577b34da6a3ce929d0e0e4736",
     }

@@ -84,10 +84,9 @@ INSTALLED_APPS = [
     "apps.console",
     "apps.sandbox",
 ]
-#: Where every address is one of the API (common/api_shell.py). Those outside /v1/ are named by the requirement.
-API_PREFIXES = ("/v1/", "/api/notificacoes/")
-#: Where machines call often: answered before any of the middleware below (common/fast_lane.py).
-FAST_LANE = (*API_PREFIXES, "/api/integracoes/ml/notificacoes/")
+#: Where machines call that are told nothing but a status: answered before any of the middleware below, as the API is
+#: (common/fast_lane.py).
+FAST_LANE = ("/api/integracoes/ml/notificacoes/",)
 MIDDLEWARE = [
     "apps.common.fast_lane.FastLane",
     "django.middleware.security.SecurityMiddleware",

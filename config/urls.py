@@ -5,6 +5,7 @@ from django.contrib.auth import views as auth_views
 from django.urls import include, path
 from django.views.generic import RedirectView
 
+import apps.events.urls
 from config import api_docs, health
 
 urlpatterns = [
@@ -23,6 +24,7 @@ urlpatterns = [
     path("problems/<str:code>", api_docs.problem, name="problem"),
     path("api/notificacoes/", include("apps.notifications.urls")),
     path("api/integracoes/", include("apps.events.urls")),
+    path("internal/integracoes/", include(apps.events.urls.internal)),
     path("healthz", health.alive, name="healthz"),
     path("readyz", health.ready, name="readyz"),
 ]

@@ -78,6 +78,7 @@ def work_until_quiet() -> None:
     """Do what the ticks do, until none of them finds anything."""
     is_busy = True
     while is_busy:
+        inbox.obey_flags()
         inbox.wake_mapped()
         is_busy = False
         while inbox.process_next():

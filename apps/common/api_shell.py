@@ -23,6 +23,9 @@ from structlog.contextvars import bind_contextvars, reset_contextvars
 from apps.common import problems
 from apps.common.problems import Problem
 
+PREFIXES = ("/v1/", "/api/", "/internal/")
+"""Where the API lives: `/v1/` is versioned by us; the other two are addresses that a requirement names."""
+
 TRACEPARENT = re.compile(r"[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 """W3C Trace Context: version, trace id, parent id, flags. Zeros mean nothing."""
 

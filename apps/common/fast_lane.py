@@ -2,7 +2,7 @@
 
 Sessions, languages, cookies, compression and static files cost a request more than a webhook's own work. The paths that
 begin with one of `settings.FAST_LANE` are resolved and answered here, by views that need none of it: they log for
-themselves. What the API (`settings.API_PREFIXES`) needs instead is in api_shell.py.
+themselves. What the API needs instead is in api_shell.py.
 """
 
 from collections.abc import Callable
@@ -21,10 +21,10 @@ class FastLane:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        if not request.path_info.startswith(settings.FAST_LANE):
-            return self.get_response(request)
-        if request.path_info.startswith(settings.API_PREFIXES):
+        if request.path_info.startswith(settings.FAST_LANE):
+            view, args, kwargs = resolve(request.path_info)
+            response: HttpResponse = view(request, *args, **kwargs)
+            return response
+        if request.path_info.startswith(api_shell.PREFIXES):
             return api_shell.serve(request)
-        view, args, kwargs = resolve(request.path_info)
-        response: HttpResponse = view(request, *args, **kwargs)
-        return response
+        return self.get_response(request)

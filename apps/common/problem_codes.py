@@ -64,6 +64,13 @@ CODES: dict[str, Entry] = {
         _("The key or token opens nothing"),
         _("It is unknown, expired or revoked. Make another key with `manage.py create_api_key`, or get a new token."),
     ),
+    "invalid_signature": Entry(
+        _("The signature opens nothing"),
+        _(
+            "Nothing was stored. Sign the very bytes that are sent, with a valid secret of the company in X-Tenant and a"
+            " clock that is right: t=<unix seconds>,v1=<HMAC-SHA256 of t, a dot and the body>."
+        ),
+    ),
     "missing_scope": Entry(
         _("This key or person may not do that"),
         _("Use a key that has the scope which `scope` names; scopes are chosen when a key is made."),
@@ -173,6 +180,34 @@ CODES: dict[str, Entry] = {
     ),
     "invalid_cursor": Entry(
         _("The cursor is none that was given"), _("Take the address of the next page as it stands in `next`.")
+    ),
+    # events of the channels
+    "unknown_event": Entry(
+        _("There is no such event"), _("Check the number; GET /api/integracoes/eventos lists your company's events.")
+    ),
+    "nothing_to_reprocess": Entry(
+        _("The event holds nothing that can be worked on"),
+        _("Nothing was changed. The event's page in the console shows what arrived and why it is of no use."),
+    ),
+    "tenant_mismatch": Entry(
+        _("The message names another company"),
+        _("Nothing was stored. Leave tenantId out, or name the company that the secret or key belongs to."),
+    ),
+    "event_type_mismatch": Entry(
+        _("Header and body name different event types"),
+        _("Nothing was stored. Say the same in X-Event-Type and in tipo, or leave one of them out."),
+    ),
+    "no_connector": Entry(
+        _("The company has no account on this channel"),
+        _("Nothing was stored. Connect the account first, then send the message again."),
+    ),
+    "unknown_connector": Entry(
+        _("The company has no such account on this channel"),
+        _("Nothing was stored. Correct userId (the account's number at the channel) in the payload."),
+    ),
+    "ambiguous_connector": Entry(
+        _("The company has several accounts on this channel"),
+        _("Nothing was stored. Say whose event it is: userId, the account's number at the channel, in the payload."),
     ),
     # once
     "idempotency_key_missing": Entry(

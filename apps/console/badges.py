@@ -55,6 +55,7 @@ EVENT: dict[str, Look] = {
     IntegrationEvent.Status.MAPPING: Look("warn", "link"),
     IntegrationEvent.Status.QUARANTINED: Look("bad", "lock"),
     IntegrationEvent.Status.ERROR: Look("bad", "cross"),
+    IntegrationEvent.Status.HELD: Look("warn", "pause"),
 }
 ORDER: dict[str, Look] = {
     Order.Status.RECEIVED: Look("info", "clock"),

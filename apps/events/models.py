@@ -30,6 +30,7 @@ class IntegrationEvent(models.Model):
         MAPPING = "MAPEAMENTO", _("Mapping needed")
         QUARANTINED = "QUARENTENA", _("Quarantined")
         ERROR = "ERRO", _("Error")
+        HELD = "AGUARDANDO", _("Waiting: integration off")
 
     tenant = models.ForeignKey(Tenant, models.PROTECT, related_name="+", verbose_name=_("tenant"), db_index=False)
     connector = models.ForeignKey(
@@ -77,6 +78,8 @@ class IntegrationEvent(models.Model):
             ),
             # the one reader is inbox.wake_mapped
             models.Index(fields=["connector"], condition=Q(status="MAPEAMENTO"), name="ix_evento_mapping"),
+            # what waits for its integration to be switched on; the one reader is inbox.obey_flags
+            models.Index(fields=["connector"], condition=Q(status="AGUARDANDO"), name="ix_evento_held"),
         ]
 
     def __str__(self) -> str:

@@ -24,6 +24,7 @@ def work_through_inbox() -> None:
     with slot("events.inbox", INBOX_SLOTS) as is_mine:
         if not is_mine:
             return
+        inbox.obey_flags()
         inbox.wake_mapped()
         ends_at = time.monotonic() + DRAIN_SECONDS
         follow_at = time.monotonic() + FOLLOW_EVERY_SECONDS

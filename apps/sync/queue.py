@@ -17,6 +17,7 @@ from apps.connectors.models import Listing
 from apps.inventory import feed
 from apps.inventory.models import Movement
 from apps.sync.allocation import publishable
+from apps.tenants.flags import IS_OFF
 
 FEED_CONSUMER = "sync"
 
@@ -92,7 +93,8 @@ def sweep() -> int:
     This heals whatever was lost anywhere. Returns how many were marked. Listings already due, being told, or waiting
     for a retry are left alone.
     """
-    condition = "c.status = 'ATIVO' AND l.product_id IS NOT NULL AND l.due_at IS NULL AND l.lease_expires_at IS NULL"
+    is_idle = "l.product_id IS NOT NULL AND l.due_at IS NULL AND l.lease_expires_at IS NULL"
+    condition = f"c.status = 'ATIVO' AND NOT {IS_OFF} AND {is_idle}"
     wrong: list[int] = []
     with transaction.atomic(), connection.chunked_cursor() as cursor:  # the rows stay in PostgreSQL
         cursor.execute(TARGETS.format(condition=condition))
@@ -115,11 +117,11 @@ class Claim:
     was_interrupted: bool  # an earlier lease ran out: somebody died in mid-call
 
 
-CLAIM = """
+CLAIM = f"""
 WITH due AS (
     SELECT l.id, l.lease_expires_at IS NOT NULL AS was_interrupted
       FROM integracao_anuncio l JOIN integracao_conector c ON c.id = l.connector_id
-     WHERE c.status = 'ATIVO'
+     WHERE c.status = 'ATIVO' AND NOT {IS_OFF}
        AND ((l.due_at <= now() AND l.lease_expires_at IS NULL) OR l.lease_expires_at <= now())
      ORDER BY coalesce(l.due_at, l.lease_expires_at), l.id
      LIMIT 1
@@ -130,7 +132,7 @@ UPDATE integracao_anuncio l
        due_at = NULL, attempts = l.attempts + 1
   FROM due WHERE l.id = due.id
 RETURNING l.id, l.lease_id, l.attempts, l.cause_movement_id, l.cause_trace_id, due.was_interrupted
-"""
+"""  # noqa: S608  every part is a constant of ours
 
 
 def claim_due() -> Claim | None:

@@ -14,8 +14,9 @@ from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
 from unfold.paginator import InfinitePaginator
 
+from apps.tenants import flags
 from apps.tenants.access import visible_to
-from apps.tenants.models import ApiKey, AuditEntry, Membership, Tenant
+from apps.tenants.models import ApiKey, AuditEntry, FeatureFlag, Membership, Tenant, WebhookSecret
 
 
 class TenantAdmin(ModelAdmin):  # type: ignore[misc]  # unfold ships no types
@@ -152,3 +153,41 @@ class AuditEntryAdmin(ReadOnlyAdmin):
     list_select_related: ClassVar = ["tenant"]
     search_fields: ClassVar = ["=actor", "=subject"]
     ordering: ClassVar = ["-id"]
+
+
+@admin.register(WebhookSecret)
+class WebhookSecretAdmin(ReadOnlyAdmin):
+    """What the signed doors believe. The shell makes, replaces and ends them: it can show a secret once."""
+
+    list_display: ClassVar = ["name", "tenant", "secret_last4", "last_used_at", "expires_at", "revoked_at"]
+    list_filter: ClassVar = ["tenant"]
+    list_select_related: ClassVar = ["tenant"]
+    search_fields: ClassVar = ["name", "=secret_last4"]
+    exclude: ClassVar = ["secret_enc"]
+    ordering: ClassVar = ["-created_at", "-id"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[WebhookSecret]:
+        """Leave the sealed secrets in the database."""
+        rows: QuerySet[WebhookSecret] = super().get_queryset(request)
+        return rows.defer("secret_enc")
+
+
+@admin.register(FeatureFlag)
+class FeatureFlagAdmin(TenantAdmin):
+    """What is switched for which tenant. A flag without a row is on."""
+
+    list_display: ClassVar = ["name", "tenant", "is_enabled", "changed_by", "updated_at"]
+    list_filter: ClassVar = ["name", "is_enabled", "tenant"]
+    list_select_related: ClassVar = ["tenant"]
+    search_fields: ClassVar = ["name", "tenant__slug"]
+    fields: ClassVar = ["tenant", "name", "is_enabled", "changed_by", "updated_at"]
+    readonly_fields: ClassVar = ["changed_by", "updated_at"]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> tuple[str, ...]:
+        """Fix which flag a row is about once the row exists."""
+        return (*super().get_readonly_fields(request, obj), *(["name"] if obj is not None else []))
+
+    def save_model(self, request: HttpRequest, obj: FeatureFlag, form: Any, change: bool) -> None:
+        """Switch it as everybody does, with the person's name."""
+        flag = flags.switch(obj.tenant, obj.name, is_enabled=obj.is_enabled, actor=f"user:{request.user.pk}")
+        obj.pk = flag.pk

@@ -25,6 +25,7 @@ from apps.common.problems import Problem, wrong_method
 from apps.common.typed_json import convert_query, decode
 from apps.tenants import rate_limit
 from apps.tenants.identity import find_caller
+from apps.tenants.signatures import find_signer
 
 View = Callable[..., Any]
 
@@ -48,6 +49,7 @@ class Endpoint:
     scope: str
     body: Any
     is_raw: bool
+    is_signed: bool
     query: Any
     answer: Any
     status: int
@@ -64,9 +66,10 @@ class Endpoint:
 def endpoint(
     *,
     method: str,
-    scope: str,
+    scope: str = "",
     body: Any = None,
     is_raw: bool = False,
+    is_signed: bool = False,
     query: Any = None,
     answer: Any = None,
     status: int = 200,
@@ -84,6 +87,7 @@ def endpoint(
     scope: what the caller must be allowed (tenants/scopes.py).
     body, answer: the types (msgspec) of the JSON in and out; None for none.
     is_raw: the view is given the body's bytes and reads them itself; `body` then only describes them.
+    is_signed: the caller is whoever signed the body (signatures.py), which is its one right: no scope, no key.
     query: a struct of the parameters after the `?`, given to the view as `query`.
     status: of an answer that is no `Reply`; `statuses` names the others that a `Reply` may have.
     problems: (code, status) of the view's own refusals, each in common/problem_codes.py.
@@ -97,6 +101,7 @@ def endpoint(
             scope=scope,
             body=body,
             is_raw=is_raw,
+            is_signed=is_signed,
             query=query,
             answer=answer,
             status=status,
@@ -136,18 +141,27 @@ def by_method(*views: Callable[..., HttpResponseBase]) -> Callable[..., HttpResp
 def _serve(about: Endpoint) -> Callable[..., HttpResponseBase]:
     """Return the view; everything that does not change between requests is looked up once, here."""
     method, scope, status, view, query = about.method, about.scope, about.status, about.view, about.query
+    is_signed = about.is_signed
     decoder = None if about.body is None else msgspec.json.Decoder(about.body)
 
     def serve(request: HttpRequest, **path: Any) -> HttpResponseBase:
         if request.method != method and not (method == "GET" and request.method == "HEAD"):
             raise wrong_method([method])
-        caller = find_caller(request)
+        if is_signed:
+            raw = _body_of(request)
+            caller = find_signer(request, raw)
+        else:
+            caller = find_caller(request)
         request.actor = caller.actor  # type: ignore[attr-defined]
         rate_limit.take(caller.bucket)
-        caller.require(scope)
+        if not is_signed:
+            caller.require(scope)
         if query is not None:
             path["query"] = convert_query(request.GET.dict(), query)
-        if about.is_raw:
+        if is_signed:
+            _require_json(request, raw)
+            result = view(request, caller, raw, **path)
+        elif about.is_raw:
             result = view(request, caller, _json_in(request), **path)
         elif decoder is None:
             result = view(request, caller, **path)
@@ -167,14 +181,23 @@ def _respond(answer: Any, status: int, headers: Mapping[str, str] | None) -> Htt
 
 def _json_in(request: HttpRequest) -> bytes:
     """Return the body, which must say that it is JSON. Raises Problem 413 or 415."""
+    raw = _body_of(request)
+    _require_json(request, raw)
+    return raw
+
+
+def _body_of(request: HttpRequest) -> bytes:
     raw = read_body(request, settings.API_BODY_MAX_BYTES)
     if raw is None:
         raise too_large()
+    return raw
+
+
+def _require_json(request: HttpRequest, raw: bytes) -> None:
     kind = request.META.get("CONTENT_TYPE", "")
     if raw and kind != "application/json" and not _is_json(kind):
         detail = _("The body is not declared as JSON (Content-Type: application/json). Nothing was changed.")
         raise Problem(415, "unsupported_media_type", detail)
-    return raw
 
 
 def _is_json(kind: str) -> bool:

@@ -1,8 +1,10 @@
-"""How commands name a tenant (by its short name or its id) and an API key (by its prefix)."""
+"""How commands name a tenant (by its short name or its id), an API key (by its prefix) and a webhook secret (by id)."""
+
+import uuid
 
 from django.core.management.base import CommandError
 
-from apps.tenants.models import ApiKey, Tenant
+from apps.tenants.models import ApiKey, Tenant, WebhookSecret
 
 
 def tenant_named(name: str) -> Tenant:
@@ -22,3 +24,16 @@ def api_key_named(prefix: str) -> ApiKey:
     if key is None:
         raise CommandError("There is no API key with this prefix. Nothing was changed; list_api_keys shows them.")
     return key
+
+
+def webhook_secret_named(text: str) -> WebhookSecret:
+    """Return the webhook secret with this id. Raises CommandError."""
+    try:
+        found = WebhookSecret.objects.select_related("tenant").filter(pk=uuid.UUID(text)).first()
+    except ValueError:
+        found = None
+    if found is None:
+        raise CommandError(
+            "There is no webhook secret with this id. Nothing was changed; list_webhook_secrets shows them."
+        )
+    return found

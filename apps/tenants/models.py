@@ -1,11 +1,14 @@
 """Who owns things.
 
 A **tenant** is one business; every other row of the hub belongs to exactly one. A **membership** lets a person into a
-tenant with a role; an **API key** lets a program in with scopes. No row is ever found by an id alone: `access.py`.
+tenant with a role; an **API key** lets a program in with scopes; a **webhook secret** signs what a program sends to the
+signed doors (`signatures.py`). A **feature flag** switches one thing on or off for one tenant; without a row it is on.
+No row is ever found by an id alone: `access.py`.
 """
 
 import hashlib
 import secrets
+import uuid
 import zoneinfo
 from datetime import datetime, timedelta
 from typing import ClassVar
@@ -173,6 +176,67 @@ class ApiKey(models.Model):
     def is_usable(self) -> bool:
         """Tell whether the key opens anything at this moment."""
         return self.revoked_at is None and (self.expires_at is None or self.expires_at > timezone.now())
+
+
+class WebhookSecret(models.Model):
+    """What a program signs its posts with. It must be read back to check a signature, so it is sealed, not hashed."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)  # known before the sealing, bound by it
+    tenant = models.ForeignKey(Tenant, models.PROTECT, related_name="webhook_secrets", verbose_name=_("tenant"))
+    name = models.CharField(_("name"), max_length=100)
+    secret_enc = models.TextField(editable=False)
+    secret_last4 = models.CharField(_("secret ends with"), max_length=4)
+    expires_at = models.DateTimeField(_("expires at"), null=True, blank=True)
+    revoked_at = models.DateTimeField(_("revoked at"), null=True, blank=True)
+    last_used_at = models.DateTimeField(_("last used at"), null=True, blank=True, editable=False)
+    created_at = models.DateTimeField(_("created at"), auto_now_add=True)
+
+    TENANT_PATH: ClassVar[str] = "tenant"
+
+    class Meta:
+        db_table = "webhook_secret"
+        verbose_name = _("webhook secret")
+        verbose_name_plural = _("webhook secrets")
+
+    def __str__(self) -> str:
+        return f"{self.name} (…{self.secret_last4})"
+
+    @property
+    def is_usable(self) -> bool:
+        """Tell whether what it signs is believed at this moment."""
+        return self.revoked_at is None and (self.expires_at is None or self.expires_at > timezone.now())
+
+
+class FeatureFlag(models.Model):
+    """One thing that is switched for one tenant. No row means on: see `flags.py`, which every reader goes through."""
+
+    class Name(models.TextChoices):
+        MERCADO_LIVRE = "integracao.ml.enabled", _("Mercado Livre: take events in and tell numbers")
+
+    tenant = models.ForeignKey(
+        Tenant, models.PROTECT, related_name="feature_flags", verbose_name=_("tenant"), db_index=False
+    )
+    name = models.CharField(_("flag"), max_length=64, choices=Name)
+    is_enabled = models.BooleanField(_("on"), default=True)
+    changed_by = models.CharField(_("changed by"), max_length=100, blank=True, editable=False)
+    updated_at = models.DateTimeField(_("updated at"), auto_now=True)
+
+    TENANT_PATH: ClassVar[str] = "tenant"
+
+    class Meta:
+        db_table = "feature_flag"
+        verbose_name = _("feature flag")
+        verbose_name_plural = _("feature flags")
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(fields=["tenant", "name"], name="feature_flag_once_per_tenant"),
+        ]
+        indexes: ClassVar[list[models.Index]] = [
+            # what is switched off, which is next to nothing; the readers are flags.IS_OFF and inbox.obey_flags
+            models.Index(fields=["name", "tenant"], condition=models.Q(is_enabled=False), name="feature_flag_off"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} @ {self.tenant}"
 
 
 def hash_key(text: str) -> str:

@@ -12,10 +12,12 @@ SCOPES: dict[str, Promise] = {
     "notifications:send": _("Tell an order's recipient again that it is ready"),
     "subscribers:read": _("Read subscribers and their deliveries"),
     "subscribers:write": _("Make, change and remove subscribers"),
+    "integrations:read": _("Read what the channels told, and what became of it"),
+    "integrations:write": _("Queue events of the channels, and reprocess them"),
 }
 
 READING = frozenset(scope for scope in SCOPES if scope.endswith(":read"))
-OPERATING = READING | {"stock:reserve", "stock:adjust", "notifications:send"}
+OPERATING = READING | {"stock:reserve", "stock:adjust", "notifications:send", "integrations:write"}
 """What a person's work in the console takes; to speak for another system or send stock data out is a manager's."""
 
 ALL = frozenset(SCOPES)

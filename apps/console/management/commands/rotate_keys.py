@@ -5,6 +5,8 @@ from apps.connectors.credentials import reseal_all
 from apps.connectors.models import Connector
 from apps.subscribers import signing
 from apps.subscribers.models import Subscriber
+from apps.tenants import signatures
+from apps.tenants.models import WebhookSecret
 
 
 class Command(SaldoCommand):
@@ -20,4 +22,11 @@ class Command(SaldoCommand):
         subscribers = Subscriber.objects.filter(deleted_at=None).order_by("pk")
         for subscriber in subscribers:
             signing.reseal(subscriber)
-        return {"connectors": len(connectors), "subscribers": len(subscribers)}
+        webhook_secrets = WebhookSecret.objects.order_by("pk")
+        for secret in webhook_secrets:
+            signatures.reseal(secret)
+        return {
+            "connectors": len(connectors),
+            "subscribers": len(subscribers),
+            "webhook_secrets": len(webhook_secrets),
+        }
