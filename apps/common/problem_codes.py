@@ -67,8 +67,8 @@ CODES: dict[str, Entry] = {
     "invalid_signature": Entry(
         _("The signature opens nothing"),
         _(
-            "Nothing was stored. Sign the very bytes that are sent, with a valid secret of the company in X-Tenant and a"
-            " clock that is right: t=<unix seconds>,v1=<HMAC-SHA256 of t, a dot and the body>."
+            "Nothing was stored. Sign the very bytes that are sent, with a valid secret of the company in X-Tenant and"
+            " a clock that is right: t=<unix seconds>,v1=<HMAC-SHA256 of t, a dot and the body>."
         ),
     ),
     "missing_scope": Entry(

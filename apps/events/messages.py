@@ -27,7 +27,6 @@ ORDER_PREFIX = "ML-ORD-"
 DEPTH_MAX = 32
 """Levels of nesting in a payload; no order has ten, and thousands exhaust whatever reads them."""
 
-EventType = Literal["ORDER_CREATED", "ORDER_UPDATED", "LABEL_AVAILABLE", "STATUS"]
 TYPES = ("ORDER_CREATED", "ORDER_UPDATED", "LABEL_AVAILABLE", "STATUS")
 
 
@@ -39,9 +38,12 @@ class Message(msgspec.Struct):
         str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{1,64}$", description="The order's number, with or without ML-ORD-")
     ] = msgspec.field(name="externalId")
     type: Annotated[
-        EventType | None,
-        msgspec.Meta(description="What happened; in the signed webhook X-Event-Type may say it instead"),
-    ] = msgspec.field(name="tipo", default=None)
+        str,
+        msgspec.Meta(
+            description="What happened; in the signed webhook X-Event-Type may say it instead",
+            extra_json_schema={"enum": list(TYPES)},
+        ),
+    ] = msgspec.field(name="tipo", default="")
     version: Annotated[int, msgspec.Meta(ge=0, lt=10**15)] = msgspec.field(name="versao", default=1)
     tenant_id: Annotated[
         int | str | None, msgspec.Meta(description="The company's id or short name: it must be the caller's own")
@@ -69,11 +71,10 @@ def read(body: bytes, *, event_type: str = "") -> Message:
         raise validation_failed([{"pointer": "/payload", "detail": detail, "code": "too_deep"}])
     if event_type and message.type and event_type != message.type:
         raise Problem(422, "event_type_mismatch", _("X-Event-Type and tipo name different types. Nothing was stored."))
-    if message.type is None:
-        if event_type not in TYPES:
-            detail = _("This must be one of %(types)s.") % {"types": ", ".join(TYPES)}
-            raise validation_failed([{"pointer": "/tipo", "detail": detail, "code": "unknown_value"}])
-        message.type = event_type
+    message.type = message.type or event_type
+    if message.type not in TYPES:
+        detail = _("This must be one of %(known)s.") % {"known": ", ".join(TYPES)}
+        raise validation_failed([{"pointer": "/tipo", "detail": detail, "code": "unknown_value"}])
     if not _order_number(message):
         detail = _("No order's number follows %(prefix)s.") % {"prefix": ORDER_PREFIX}
         raise validation_failed([{"pointer": "/externalId", "detail": detail, "code": "wrong_form"}])
