@@ -21,7 +21,8 @@ from apps.inventory.models import Balance, FeedCursor, Location, Movement, Produ
 from apps.notifications.models import Notification, NotificationTry, PickupCounter
 from apps.orders.models import Order, OrderItem, Recipient
 from apps.sync.models import SyncLog
-from apps.tenants.models import ApiKey, Membership, Tenant
+from apps.tenants import signatures
+from apps.tenants.models import ApiKey, FeatureFlag, Membership, Tenant, WebhookSecret
 from config.admin import sidebar
 from tests import factories
 
@@ -29,12 +30,12 @@ pytestmark = pytest.mark.django_db
 
 READ_ONLY: list[type[Model]] = [
     *(Movement, Balance, Reservation, FeedCursor, SyncLog, IntegrationEvent, IdempotencyKey, Order, Listing),
-    *(Notification, NotificationTry),
+    *(Notification, NotificationTry, WebhookSecret),
 ]
 BIG: list[type[Model]] = [Movement, Balance, Reservation, SyncLog, IntegrationEvent, IdempotencyKey, Order, Listing]
 OWNED: list[type[Model]] = [
     *(Tenant, Membership, ApiKey, Product, Location, Balance, Movement, Connector, Listing, SyncLog, Order),
-    *(IntegrationEvent, PickupCounter, Notification, NotificationTry),
+    *(IntegrationEvent, PickupCounter, Notification, NotificationTry, WebhookSecret, FeatureFlag),
 ]
 
 
@@ -70,6 +71,8 @@ def rows() -> dict[type[Model], Model]:
             tenant=tenant, connector=log.connector, payload={"first_name": "Rosa"}
         ),
         IdempotencyKey: IdempotencyKey.objects.create(key="ML|1|ORDER|1|v1"),
+        WebhookSecret: signatures.issue(tenant, name="ERP")[0],
+        FeatureFlag: FeatureFlag.objects.create(tenant=tenant, name=FeatureFlag.Name.MERCADO_LIVRE),
         FeedCursor: FeedCursor.objects.get_or_create(consumer="sync")[0],
     }
 
@@ -188,15 +191,22 @@ def test_no_secret_and_no_content_is_shown(root: Client, rows: dict[type[Model],
     sealed = {"client_secret_enc": "sealed-1", "refresh_token_enc": "sealed-2", "access_token_enc": "sealed-3"}
     Connector.objects.update(**sealed)
     key = ApiKey.objects.get()
-    for model in (Connector, IntegrationEvent, ApiKey):
+    sealed_secret = WebhookSecret.objects.get().secret_enc
+    for model in (Connector, IntegrationEvent, ApiKey, WebhookSecret):
         for address in (page(model, "changelist"), page(model, "change", rows[model].pk)):
             with CaptureQueriesContext(connection) as captured:
                 shown = root.get(address).content.decode()
             assert "sealed-" not in shown
             assert "Rosa" not in shown
             assert key.key_hash not in shown
+            assert sealed_secret not in shown
             asked = " ".join(query["sql"] for query in captured.captured_queries)
-            hidden = {Connector: r'"client_secret_enc"', IntegrationEvent: r'"payload_json"|"body"', ApiKey: r"$^"}
+            hidden = {
+                Connector: r'"client_secret_enc"',
+                IntegrationEvent: r'"payload_json"|"body"',
+                ApiKey: r"$^",
+                WebhookSecret: r'"secret_enc"',
+            }
             assert not re.search(hidden[model], asked)
 
 
@@ -231,6 +241,19 @@ def test_a_list_of_many_rows_costs_no_more_queries(
     with CaptureQueriesContext(connection) as many:
         root.get(page(model, "changelist"))
     assert len(many) == len(few)
+
+
+def test_a_flag_is_switched_with_the_persons_name(root: Client, rows: dict[type[Model], Model]) -> None:
+    flag = rows[FeatureFlag]
+    assert root.post(page(FeatureFlag, "change", flag.pk), {"is_enabled": ""}).status_code == 302
+    flag.refresh_from_db()
+    assert (flag.is_enabled, flag.changed_by[:5]) == (False, "user:")
+    other = factories.TenantFactory()
+    values = {"tenant": other.pk, "name": FeatureFlag.Name.MERCADO_LIVRE, "is_enabled": ""}
+    assert root.post(page(FeatureFlag, "add"), values).status_code == 302
+    assert FeatureFlag.objects.filter(tenant=other, is_enabled=False).count() == 1
+    assert root.post(page(FeatureFlag, "add"), values).status_code == 200  # it has one: the form says so
+    assert FeatureFlag.objects.count() == 2
 
 
 def test_the_schedule_can_be_changed(root: Client) -> None:

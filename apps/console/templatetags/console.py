@@ -17,10 +17,12 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
+from apps.connectors.models import Connector
 from apps.console import badges, moments
 from apps.console.errors import explain
 from apps.events.models import IntegrationEvent
 from apps.inventory.models import Movement
+from apps.tenants import flags
 from apps.tenants.access import membership_of
 from apps.tenants.models import Membership
 
@@ -184,6 +186,14 @@ def other_memberships(context: Mapping[str, Any]) -> list[Membership]:
         return []
     rows = Membership.objects.filter(user_id=here.user_id).exclude(pk=here.pk)
     return list(rows.select_related("tenant").order_by("tenant__name"))
+
+
+@register.inclusion_tag("console/_switched_off.html", takes_context=True)
+def switched_off(context: Mapping[str, Any]) -> dict[str, object]:
+    """Say which channels' integrations are switched off for the tenant, so that nobody looks for a fault."""
+    here = membership(context)
+    off = flags.switched_off(here.tenant) if here else set()
+    return {"channels": [kind.label for kind in Connector.Kind if flags.integration(kind) in off]}
 
 
 @register.simple_tag
