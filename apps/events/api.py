@@ -23,7 +23,7 @@ from apps.events import messages
 from apps.events.messages import Message
 from apps.events.models import IntegrationEvent
 from apps.events.reprocess import reprocess
-from apps.tenants import flags
+from apps.tenants import audit, flags
 from apps.tenants.endpoint import endpoint
 from apps.tenants.identity import Caller
 from apps.tenants.models import Tenant
@@ -114,7 +114,7 @@ def _store(request: HttpRequest, caller: Caller, message: Message, body: bytes) 
 
 
 class Reprocessed(msgspec.Struct, rename="camel"):
-    """An event that takes the road again; `reprocessId` finds this reprocessing in the log."""
+    """An event that takes the road again; `reprocessId` finds this reprocessing in log and audit."""
 
     reprocess_id: uuid.UUID
     event_id: int
@@ -145,6 +145,14 @@ def reprocess_event(request: HttpRequest, caller: Caller, event_id: int) -> Repr
     if not count:
         detail = _("The event was read again, and there is still nothing the hub could do with it.")
         raise Problem(409, "nothing_to_reprocess", detail)
+    audit.record(
+        caller.tenant,
+        caller.actor,
+        "event.reprocessed",
+        f"event:{event_id}",
+        reprocess_id=str(reprocess_id),
+        count=count,
+    )
     event = own.only("status", "reprocess_count").get()
     return Reprocessed(reprocess_id, event_id, event.status, event.reprocess_count)
 

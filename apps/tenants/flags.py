@@ -5,7 +5,9 @@ The hot paths that must obey (`events.inbox`, `sync.queue`) ask within their own
 """
 
 import structlog
+from django.db import transaction
 
+from apps.tenants import audit
 from apps.tenants.models import FeatureFlag, Tenant
 
 log = structlog.get_logger(__name__)
@@ -35,8 +37,10 @@ def switch(tenant: Tenant, name: str, *, is_enabled: bool, actor: str) -> Featur
 
     actor: who did it, `user:7` or `command:feature_flag`.
     """
-    flag, _is_new = FeatureFlag.objects.update_or_create(
-        tenant=tenant, name=name, defaults={"is_enabled": is_enabled, "changed_by": actor[:100]}
-    )
+    with transaction.atomic():
+        flag, _is_new = FeatureFlag.objects.update_or_create(
+            tenant=tenant, name=name, defaults={"is_enabled": is_enabled, "changed_by": actor[:100]}
+        )
+        audit.record(tenant, actor, "flag.switched", f"flag:{name}", is_enabled=is_enabled)
     log.info("feature_flag_switched", tenant=tenant.slug, flag=name, is_enabled=is_enabled, actor=actor)
     return flag

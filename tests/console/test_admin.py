@@ -22,7 +22,7 @@ from apps.notifications.models import Notification, NotificationTry, PickupCount
 from apps.orders.models import Order, OrderItem, Recipient
 from apps.sync.models import SyncLog
 from apps.tenants import signatures
-from apps.tenants.models import ApiKey, FeatureFlag, Membership, Tenant, WebhookSecret
+from apps.tenants.models import ApiKey, AuditEntry, FeatureFlag, Membership, Tenant, WebhookSecret
 from config.admin import sidebar
 from tests import factories
 
@@ -248,6 +248,8 @@ def test_a_flag_is_switched_with_the_persons_name(root: Client, rows: dict[type[
     assert root.post(page(FeatureFlag, "change", flag.pk), {"is_enabled": ""}).status_code == 302
     flag.refresh_from_db()
     assert (flag.is_enabled, flag.changed_by[:5]) == (False, "user:")
+    written = AuditEntry.objects.get(action="flag.switched")
+    assert (written.actor, written.tenant, written.details) == (flag.changed_by, flag.tenant, {"is_enabled": False})
     other = factories.TenantFactory()
     values = {"tenant": other.pk, "name": FeatureFlag.Name.MERCADO_LIVRE, "is_enabled": ""}
     assert root.post(page(FeatureFlag, "add"), values).status_code == 302

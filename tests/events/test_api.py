@@ -14,7 +14,7 @@ from django.utils import timezone
 from apps.connectors.models import Connector
 from apps.events.models import IntegrationEvent
 from apps.tenants import flags
-from apps.tenants.models import ApiKey, Membership, Tenant
+from apps.tenants.models import ApiKey, AuditEntry, Membership, Tenant
 from tests.factories import ConnectorFactory, EventFactory, TenantFactory, member
 from tests.senders import message
 
@@ -107,7 +107,9 @@ def test_an_event_that_gave_up_is_due_again(alice: Client, connector: Connector)
     response = post(alice, REPROCESS.format(event.pk))
     assert response.status_code == 202
     answer = response.json()
-    assert uuid.UUID(answer.pop("reprocessId"))
+    written = AuditEntry.objects.get(action="event.reprocessed", subject=f"event:{event.pk}")
+    assert written.details == {"reprocess_id": answer.pop("reprocessId"), "count": 1}
+    assert (written.tenant, written.actor[:4]) == (connector.tenant, "key:")
     assert answer == {"eventId": event.pk, "status": "RECEBIDO", "reprocessCount": 1}
     event.refresh_from_db()
     assert (event.status, event.attempts, event.next_attempt_at is not None) == ("RECEBIDO", 0, True)
