@@ -12,7 +12,6 @@ from inspect import cleandoc
 from typing import Any
 
 import msgspec
-from django.conf import settings
 from django.urls import URLPattern, URLResolver, get_resolver
 from django.utils import translation
 from drf_spectacular.generators import SchemaGenerator

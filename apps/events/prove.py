@@ -27,7 +27,7 @@ RULES = {
     "an order is ready with its label only, and was picked up at some moment": """
         SELECT o.id, o.tenant_id, o.external_id, o.status, o.ready_at, o.picked_up_at, v.status AS package
           FROM pedido o LEFT JOIN volume v ON v.id = o.package_id
-         WHERE (o.status = 'PRONTO' AND (o.ready_at IS NULL OR v.etiqueta_externa IS NULL OR v.etiqueta_externa = ''))
+         WHERE (o.status = 'PRONTO' AND (o.ready_at IS NULL OR v.label_format IS NULL OR v.label_format = ''))
             OR (o.status = 'RETIRADO' AND o.picked_up_at IS NULL)""",
 }
 

@@ -99,7 +99,7 @@ def forget(tenant: Tenant, document: str, *, actor: str) -> int:
     """Erase a person from all their orders and labels; the sales stay. Returns how many orders that were."""
     orders = list(orders_of(tenant, document).select_for_update(of=["self"]))
     packages = [order.package_id for order in orders if order.package_id is not None]
-    Package.objects.filter(tenant=tenant, pk__in=packages).update(label_enc="", label_format="")
+    Package.objects.filter(tenant=tenant, pk__in=packages).update(label_enc="")  # that there was one is no secret
     Recipient.objects.filter(order__in=orders).update(name_enc="", document_enc="", phone_enc="", document_digest="")
     for order in orders:
         audit.record(tenant, actor, "recipient_forgotten", f"order:{order.pk}")

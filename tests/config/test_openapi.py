@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 import yaml
-from django.conf import settings
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 from drf_spectacular.validation import validate_schema
