@@ -21,6 +21,9 @@ from apps.connectors.mercadolivre.parsing import unreadable
 MULTIGET_MAX = 20  # contract §5.1
 ME = "/users/me"
 SITE = "MLB"
+PERSONAL = ("/orders", "/shipment", "/packs", "/collections", "/post-purchase")
+"""What is about buyers."""
+
 RELATED = {
     "packs": "/packs/{}",
     "shipments": "/shipments/{}/orders",
@@ -207,7 +210,9 @@ class Client:
             answer = send(token)
         if 200 <= answer.status < 300:
             return answer
-        refused = refusal(answer, asked=f"{method} {path}", missing_code=missing_code)
+        refused = refusal(
+            answer, asked=f"{method} {path}", missing_code=missing_code, is_personal=path.startswith(PERSONAL)
+        )
         if answer.status == 401 and path != ME and self._opens_account(token):
             raise ChannelError(
                 f"{refused}. The token is good, so this alone is closed to it: it may be another account's.",
@@ -277,23 +282,32 @@ def unreachable(failure: http.HttpFailure) -> ChannelError:
     return ChannelError(f"Mercado Livre could not be asked: {failure}.", code=code)
 
 
-def refusal(answer: http.Answer, *, asked: str, missing_code: str = "not_found") -> ChannelError:
+def refusal(
+    answer: http.Answer, *, asked: str, missing_code: str = "not_found", is_personal: bool = False
+) -> ChannelError:
     """Return the error for an answer that is not a 2xx.
 
-    asked: method and path, for the message. missing_code: what a 404 means there.
+    asked: method and path, for the message. missing_code: what a 404 means there. is_personal: the answer is about a
+    buyer, so nothing of it is repeated: error messages are kept, shown and logged.
     """
     words, their_message = _envelope(answer)
+    if is_personal:
+        their_message = ""
     code, is_permanent, is_account = _verdict(answer.status, words, missing_code)
     retry_after_seconds = _retry_after_seconds(answer.headers.get("retry-after", ""))
     message = f"Mercado Livre answered {answer.status} to {asked}"
     return ChannelError(
-        f"{message}: {their_message}" if their_message else f"{message}, without a reason that can be read",
+        f"{message}: {their_message}" if their_message else f"{message}{_why_not_told(is_personal)}",
         code=code,
         permanent=is_permanent,
         account=is_account,
         retry_after_seconds=retry_after_seconds,
         status=answer.status,
     )
+
+
+def _why_not_told(is_personal: bool) -> str:
+    return "; its words are not repeated, for they may name the buyer" if is_personal else ", without a readable reason"
 
 
 # Machine words of a body with 400 or 403 -> our code, in the order in which they decide (contract §6.2, §6.4).

@@ -214,7 +214,7 @@ def test_a_401_of_one_resource_while_the_token_opens_the_account_is_that_resourc
         misbehave(box, path="^/users/me$", action="partial", missing=["seller_reputation"])
     error = refused(client, "order", str(sale["order_id"]))
     assert (error.code, error.permanent, error.account, error.status) == ("forbidden", True, False, 401)
-    assert "The user has not access to the order" in str(error)
+    assert "The user has not access" not in str(error)  # their words about orders may name a buyer
     asked = [(call["path"], call["status"]) for call in calls(box) if call["path"] != "/oauth/token"]
     order = f"/orders/{sale['order_id']}"
     assert asked == [(order, 401), (order, 401), ("/users/me", 206 if action == "partial" else 200)]
