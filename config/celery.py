@@ -49,6 +49,7 @@ app.conf.beat_schedule = {
         "schedule": 60.0,
         "options": {"expire_seconds": 60},
     },
+    "old event bodies": {"task": "apps.events.tasks.forget_old_bodies", "schedule": 3600.0},
     "old idempotency keys": {"task": "apps.inventory.tasks.forget_old_keys", "schedule": 86400.0},
     "ledger partitions": {"task": "apps.inventory.tasks.make_partitions", "schedule": 86400.0},
 }

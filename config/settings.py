@@ -169,6 +169,8 @@ JWT_AUDIENCE = env.text("JWT_AUDIENCE", "")
 MERCADOLIVRE_API_URL = env.http_url("MERCADOLIVRE_API_URL", "https://api.mercadolibre.com")
 MERCADOLIVRE_AUTH_URL = env.http_url("MERCADOLIVRE_AUTH_URL", "https://auth.mercadolivre.com.br")
 
+EVENT_BODY_DAYS = env.integer("EVENT_BODY_DAYS", 30, low=1, high=3650)
+
 # --- Subscribers: where events may be posted to -------------------------------------------------------------------
 
 SUBSCRIBER_HTTPS_ONLY = not IS_DEVELOPMENT

@@ -70,6 +70,8 @@ def event(request: HttpRequest, pk: int) -> HttpResponse:
     row = access.owned_or_404(request, IntegrationEvent.objects.select_related("connector", "tenant"), pk=pk)
     order_of = _orders_about(request, [row])
     content = masking.masked_text(bytes(row.body)) if row.payload is None else masking.masked_json(row.payload)
+    if not content:
+        content = _("No content is kept: the hub made this event itself, or forgot what arrived after its days.")
     context = {
         "event": row,
         "content": content,

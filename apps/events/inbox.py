@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 import structlog
+from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection, transaction
 from django.utils import timezone
 
@@ -61,6 +62,8 @@ ADDRESS_FIELDS = ("id", "tenant_id", "kind", "client_id", "user_id")
 
 KIND_ORDERS, KIND_ITEMS, KIND_USER_PRODUCTS = "orders", "items", "user-products"
 
+FORGET_TOGETHER = 2000
+
 USED_TOPICS = {
     "orders_v2": KIND_ORDERS,
     "shipments": "shipments",
@@ -91,9 +94,33 @@ def store(connector: Connector, body: bytes) -> IntegrationEvent:
 
 
 def read_again(event: IntegrationEvent) -> None:
-    """Read a kept notification anew from its raw bytes: the hub may know its account or its topic by now."""
-    _read(event, event.connector)
-    event.save()
+    """Read a kept notification anew from its raw bytes: the hub may know its account or its topic by now.
+
+    One whose body was forgotten, or that the hub made itself, stays as it was read.
+    """
+    if event.body:
+        _read(event, event.connector)
+        event.save()
+
+
+FORGET_BODIES = """
+UPDATE integracao_evento SET body = '', payload_json = NULL WHERE id IN (
+    SELECT id FROM integracao_evento
+     WHERE received_at < now() - make_interval(days => %s) AND next_attempt_at IS NULL AND body <> ''
+       AND status NOT IN ('MAPEAMENTO', 'AGUARDANDO')
+     ORDER BY received_at LIMIT %s FOR UPDATE SKIP LOCKED)
+"""
+
+
+def forget_old_bodies() -> int:
+    """Forget what arrived longer ago than EVENT_BODY_DAYS, of events that wait for nothing. Returns how many."""
+    forgotten = 0
+    while True:
+        with connection.cursor() as cursor:
+            cursor.execute(FORGET_BODIES, [settings.EVENT_BODY_DAYS, FORGET_TOGETHER])
+            forgotten += cursor.rowcount
+            if cursor.rowcount < FORGET_TOGETHER:
+                return forgotten
 
 
 def _read(event: IntegrationEvent, connector: Connector) -> None:

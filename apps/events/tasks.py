@@ -36,3 +36,9 @@ def work_through_inbox() -> None:
                 follow_at = time.monotonic() + FOLLOW_EVERY_SECONDS
     if did_work:
         follow_ledger.delay()
+
+
+@shared_task
+def forget_old_bodies() -> None:
+    """Forget the raw bodies that are past their days."""
+    inbox.forget_old_bodies()
