@@ -140,16 +140,20 @@ class Control:
             return self._doc("PUT", "/sandbox/notifications", policy)
         return self._doc("GET", "/sandbox/notifications")
 
-    def wait_until_notified(self, timeout_seconds: float = 10) -> None:
-        """Wait until no notification is pending.
+    def wait_until_notified(self, timeout_seconds: float = 10, *, which: str = "pending") -> None:
+        """Wait until no notification is pending; with ``which="due"`` later tries may be.
 
         Raises: TimeoutError when some still are.
         """
         deadline = time.monotonic() + timeout_seconds
-        while pending := self.notifications()["pending"]:
+        while pending := self.notifications()[which]:
             if time.monotonic() > deadline:
                 raise TimeoutError(f"{pending} notifications are still pending after {timeout_seconds} s")
             time.sleep(0.02)
+
+    def clock(self, ahead_seconds: int) -> Doc:
+        """Set the marketplace's clock ahead of the machine's, or behind it (negative)."""
+        return self._doc("PUT", "/sandbox/clock", {"ahead_seconds": ahead_seconds})
 
     def faults(self, *faults: Doc) -> list[Doc]:
         """Add faults; without arguments, read those in force."""

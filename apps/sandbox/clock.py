@@ -1,4 +1,8 @@
-"""Instants are Unix seconds (float) inside; the marketplace prints them in several forms (contract §0)."""
+"""Instants are Unix seconds (float) inside; the marketplace prints them in several forms (contract §0).
+
+The marketplace's clock can be set ahead of the machine's, or behind it (``PUT /sandbox/clock``): a day passes in
+a moment. There is one clock in a process.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +13,18 @@ _FOUR_WEST = timezone(timedelta(hours=-4))
 _THREE_WEST = timezone(timedelta(hours=-3))
 
 
+_ahead_seconds = 0.0
+
+
+def set_ahead(seconds: float) -> None:
+    """Let the clock run so many seconds ahead of the machine's; fewer than none is behind it."""
+    global _ahead_seconds
+    _ahead_seconds = seconds
+
+
 def now_seconds() -> float:
     """Unix seconds, in whole milliseconds."""
-    return round(time.time(), 3)
+    return round(time.time() + _ahead_seconds, 3)
 
 
 def _text(at_seconds: float, zone: timezone) -> str:

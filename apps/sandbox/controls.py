@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from typing import NoReturn
 
 from .call import Answer, Call, Doc, Json, refuse
-from .clock import now_seconds
+from .clock import now_seconds, set_ahead, zulu
 from .faults import checked_fault
 from .items import change_status, check_status, new_variation, render
 from .marketplace import Marketplace
@@ -25,6 +25,7 @@ from .stock import MAX_QUANTITY, set_available, touch_item, variation_of
 
 DEFAULT_TOPICS = ["orders_v2", "items", "stock-locations", "shipments"]
 ITEM_COUNT_MAX = 200_000
+CLOCK_AHEAD_MAX_SECONDS = 400 * 24 * 3600
 JOURNAL_PAGE_MAX = 10_000
 LIST_MAX = 1_000
 RATE_NAMES = ("per_minute", "burst", "retry_after", "user_product_stock_per_minute")
@@ -597,11 +598,13 @@ def post_notify(market: Marketplace, call: Call, order_id: str) -> Answer:
 
 
 def get_notifications(market: Marketplace, call: Call) -> Answer:
-    """``GET /sandbox/notifications``: the policy, what is pending, the last deliveries (newest last)."""
+    """``GET /sandbox/notifications``: the policy, what is pending and what is due, the last deliveries, newest last."""
     with market.state.lock:
+        now = now_seconds()
         body = {
             **market.notifier.policy(),
             "pending": len(market.state.tables["notification"]),
+            "due": sum(doc["due"] <= now for doc in market.state.tables["notification"].values()),
             "delivered": market.notifier.delivered,
             "dropped": market.notifier.dropped,
             "missed": len(market.state.tables["missed"]),
@@ -626,6 +629,26 @@ def put_notifications(market: Marketplace, call: Call) -> Answer:
         policy = {**market.notifier.policy(), **known}
         market.state.save("setting", "notifications", policy)
     return Answer(200, policy)
+
+
+def get_clock(market: Marketplace, call: Call) -> Answer:
+    """``GET /sandbox/clock``: what time it is at the marketplace."""
+    kept = market.state.get("setting", "clock") or {"ahead_seconds": 0}
+    return Answer(200, {**kept, "now": zulu(now_seconds())})
+
+
+def put_clock(market: Marketplace, call: Call) -> Answer:
+    """``PUT /sandbox/clock`` ``{ahead_seconds}``: set it ahead of the machine's clock, or behind it (negative).
+
+    Notifications that fall due thereby are sent at once. Tokens, sales and what was lost keep the times they have.
+    """
+    fields = asked(call)
+    ahead_seconds = _integer(fields, "ahead_seconds", None, -CLOCK_AHEAD_MAX_SECONDS, CLOCK_AHEAD_MAX_SECONDS)
+    with market.state.change():
+        market.state.save("setting", "clock", {"ahead_seconds": ahead_seconds})
+        set_ahead(ahead_seconds)
+        market.state.after(market.notifier.look_at_the_clock)
+    return get_clock(market, call)
 
 
 def get_faults(market: Marketplace, call: Call) -> Answer:

@@ -46,7 +46,12 @@ DEFAULT_POLICY: Doc = {
     "shuffle_ms": 1000,
     "retry_seconds": 60,
     "order_visible_after_ms": 0,
+    "disable_topic_after": 0,
 }
+"""``disable_topic_after``: so many notifications of a topic given up in a row switch it off for the application, as the
+marketplace does (contract §2.1); 0 is never. A person switches it on again: ``topics`` of the application."""
+
+SPELLINGS = {"stock-location": "stock-locations"}
 
 
 class Notifier:
@@ -145,6 +150,11 @@ class Notifier:
         if policy["drop_to_missed_feeds"]:
             self._miss(doc, "", MAX_TRIES, 0, "", 0)
 
+    def look_at_the_clock(self) -> None:
+        """Wake the senders: the clock was set, and something may be due."""
+        with self._wake:
+            self._wake.notify_all()
+
     def _schedule(self, client_id: str, due: float, key: str) -> None:
         with self._wake:
             self._order += 1
@@ -163,7 +173,7 @@ class Notifier:
         """Wait for something due whose application has a sender left; ``None`` when stopping."""
         with self._wake:
             while not self._stopping:
-                now = time.time()
+                now = now_seconds()
                 next_due = now + 60
                 # The application that was served last goes to the end of the row.
                 for client_id in list(self._due):
@@ -226,16 +236,31 @@ class Notifier:
             if accepted:
                 self.delivered += 1
                 self.state.drop("notification", key)
+                self._count_given_up(doc, is_given_up=False)
                 return
             doc["tries"] += 1
             if doc["tries"] >= MAX_TRIES:
                 self.state.drop("notification", key)
                 self._miss(doc, url, doc["tries"], status, answer, taken_ms)
+                self._count_given_up(doc, is_given_up=True)
                 return
             window_seconds = self.policy()["retry_seconds"]
             doc["due"] = max(now_seconds(), doc["first"] + TRY_FRACTIONS[doc["tries"]] * window_seconds)
             self.state.save("notification", key, doc)
             self.state.after(lambda: self._schedule(doc["client_id"], doc["due"], key))
+
+    def _count_given_up(self, doc: Doc, *, is_given_up: bool) -> None:
+        """Switch the topic off when too many were given up in a row: from then on nothing of it is told or kept."""
+        application = self.state.tables["application"][doc["client_id"]]
+        topic = SPELLINGS.get(doc["body"]["topic"], doc["body"]["topic"])
+        row: dict[str, int] = application.setdefault("given_up", {})
+        if not is_given_up and topic not in row:
+            return
+        row[topic] = row.get(topic, 0) + 1 if is_given_up else 0
+        limit = self.policy()["disable_topic_after"]
+        if limit and row[topic] >= limit and topic in application["topics"]:
+            application["topics"] = [other for other in application["topics"] if other != topic]
+        self.state.save("application", doc["client_id"], application)
 
     def _miss(self, doc: Doc, url: str, tries: int, status: int, answer: str, taken_ms: int) -> None:
         """Keep a lost notification for ``/missed_feeds`` (contract §2.6)."""

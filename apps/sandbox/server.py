@@ -24,7 +24,7 @@ from urllib.parse import quote, unquote, urlsplit
 from . import controls, items, oauth, orders, page, shipments, user_products, users
 from .call import Answer, Call, Doc, Json, Refusal, refusal
 from .client import Control
-from .clock import now_seconds
+from .clock import now_seconds, set_ahead
 from .faults import FaultList, Quota, default_body
 from .journal import Journal
 from .marketplace import Marketplace
@@ -101,6 +101,8 @@ CONTROL_ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("POST", r"/sandbox/orders/(\d+)/notify", controls.post_notify),
     ("GET", r"/sandbox/notifications", controls.get_notifications),
     ("PUT|POST", r"/sandbox/notifications", controls.put_notifications),
+    ("GET", r"/sandbox/clock", controls.get_clock),
+    ("PUT|POST", r"/sandbox/clock", controls.put_clock),
     ("GET", r"/sandbox/faults", controls.get_faults),
     ("POST", r"/sandbox/faults", controls.post_faults),
     ("DELETE", r"/sandbox/faults", controls.delete_faults),
@@ -161,6 +163,7 @@ class Sandbox:
         self._server = _Server((host, port))
         try:
             state = State(None if data is None else data / "sandbox.sqlite3")
+            set_ahead((state.get("setting", "clock") or {}).get("ahead_seconds", 0))
             self.market = Marketplace(state, Notifier(state), FaultList(state), Quota(state), Journal(journal))
         except Exception:
             self._server.server_close()

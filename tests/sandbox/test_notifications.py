@@ -1,6 +1,7 @@
 """Telling the hub: form, eight tries, 500 ms, missed_feeds, and the ways to disturb it (contract §2)."""
 
 import time
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -171,3 +172,55 @@ def test_a_revoked_grant_ends_notifications(shop, hub) -> None:
     shop.control.sell(item_id)
     shop.control.wait_until_notified()
     assert hub.received == []
+
+
+def test_a_clock_set_ahead_makes_every_try_at_once(shop, hub) -> None:
+    hub.answer = 500
+    shop.control.notifications(retry_seconds=3600)
+    shop.control.clock(-7200)
+    shop.control.application(client_id=shop.application["client_id"], topics=["orders_v2"])
+    sale = shop.control.sell(shop.item())
+    shop.control.wait_until_notified(which="due")
+    assert [one["attempts"] for one in hub.received] == [1]
+    sent = datetime.fromisoformat(hub.received[0]["sent"])
+    assert timedelta(hours=1.9) < datetime.now(UTC) - sent < timedelta(hours=2.1)
+    shop.control.clock(-5400)
+    shop.control.wait_until_notified(which="due")
+    assert 2 < len(hub.received) < 8
+    shop.control.clock(0)
+    shop.control.wait_until_notified()
+    path = f"/missed_feeds?app_id={shop.application['client_id']}"
+    assert [row["resource"] for row in shop.get(path).json["messages"]] == [f"/orders/{sale['order_id']}"]
+    shop.control.clock(2 * 86400 + 60)
+    shop.renew()
+    assert shop.get(path).json["messages"] == []
+
+
+def test_a_topic_that_is_given_up_too_often_is_switched_off_without_a_word(shop, hub) -> None:
+    shop.control.notifications(disable_topic_after=2)
+    shop.control.application(client_id=shop.application["client_id"], topics=["orders_v2", "shipments"])
+    hub.answer = 500
+    item_id = shop.item(available_quantity=20)
+    for _ in range(2):
+        shop.control.sell(item_id)
+        shop.control.wait_until_notified()
+    [application] = shop.control.state()["applications"]
+    assert application["topics"] == ["shipments"]
+    hub.answer = 200
+    hub.received.clear()
+    shop.control.sell(item_id)
+    shop.control.wait_until_notified()
+    assert hub.of("orders_v2") == []
+    path = f"/missed_feeds?app_id={shop.application['client_id']}&topic=orders_v2"
+    assert len(shop.get(path).json["messages"]) == 2
+
+
+def test_one_that_arrives_forgives_those_given_up_before(shop, hub) -> None:
+    shop.control.notifications(disable_topic_after=2)
+    shop.control.application(client_id=shop.application["client_id"], topics=["orders_v2"])
+    item_id = shop.item(available_quantity=20)
+    for hub.answer in (500, 200, 500):
+        shop.control.sell(item_id)
+        shop.control.wait_until_notified()
+    [application] = shop.control.state()["applications"]
+    assert application["topics"] == ["orders_v2"]
