@@ -179,6 +179,25 @@ class Poison(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class FoundOrder:
+    """An order as a search lists it: enough to tell whether the hub has to read it."""
+
+    external_id: str  # "" in a row that could not be read: it keeps its place, nothing more
+    status: str  # the channel's own word, lower case
+    updated_at: datetime | None  # its last change as the order itself tells it
+    touched_at: datetime | None  # its last change as the search goes by it, which may be later
+
+
+@dataclass(frozen=True, slots=True)
+class OrderPage:
+    """One page of a search. `reach` is the row that paging cannot go past, however many `total` there are."""
+
+    orders: tuple[FoundOrder, ...]
+    total: int
+    reach: int
+
+
+@dataclass(frozen=True, slots=True)
 class TokenPair:
     """A fresh access token and the refresh token that replaces the one just used. Its repr shows neither."""
 
@@ -225,6 +244,26 @@ class Channel(Protocol):
 
     def orders_behind(self, resource_kind: str, resource_id: str) -> frozenset[str]:
         """Return the orders that a shipment, payment, pack or claim is about; empty when it is about none."""
+        ...
+
+    def orders_changed(
+        self,
+        account_id: str,
+        since: datetime,
+        until: datetime,
+        *,
+        offset: int = 0,
+        is_cancelled: bool = False,
+        newest_first: bool = False,
+    ) -> OrderPage:
+        """Return one page of the account's orders that changed from `since` to `until`, and maybe some around them.
+
+        is_cancelled: ask for cancelled orders alone; without it a channel may leave them out.
+        """
+        ...
+
+    def missed_notices(self, application_id: str) -> Iterator[list[bytes]]:
+        """Yield, page by page, the bodies of notifications that the channel gave up delivering to the application."""
         ...
 
     def put_stock(self, target: StockTarget, quantity: int) -> StockAnswer:

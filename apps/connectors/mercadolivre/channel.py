@@ -1,6 +1,7 @@
 """Mercado Livre as the hub's port sees it: its verbs over `client` and `parsing`."""
 
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 
 import structlog
 
@@ -10,6 +11,7 @@ from apps.connectors.channel import (
     ChannelError,
     Label,
     ListingSnapshot,
+    OrderPage,
     OrderSnapshot,
     ShipmentSnapshot,
     StockAnswer,
@@ -17,9 +19,15 @@ from apps.connectors.channel import (
     TokenSource,
 )
 from apps.connectors.mercadolivre import parsing
-from apps.connectors.mercadolivre.client import MULTIGET_MAX, Client
+from apps.connectors.mercadolivre.client import MULTIGET_MAX, SEARCH_REACH, Client
 
 log = structlog.get_logger(__name__)
+
+FEED_TOPICS = ("", "items")
+"""What `/missed_feeds` is asked for: everything at once, then the one topic that must be asked for by site."""
+
+FEED_PAGES_MAX = 200
+"""Pages of one question to `/missed_feeds`; what lies past them the order search finds."""
 
 
 def open_channel(tokens: TokenSource) -> "MercadoLivre":
@@ -109,6 +117,40 @@ class MercadoLivre:
             if error.status == 404:
                 return frozenset()
             raise
+
+    def orders_changed(
+        self,
+        account_id: str,
+        since: datetime,
+        until: datetime,
+        *,
+        offset: int = 0,
+        is_cancelled: bool = False,
+        newest_first: bool = False,
+    ) -> OrderPage:
+        """Return one page of the account's orders by time of last change, widened to whole hours (contract §3.3)."""
+        raw = self.client.orders_changed(
+            account_id,
+            since,
+            until,
+            offset=offset,
+            status="cancelled" if is_cancelled else "",
+            sort="date_desc" if newest_first else "date_asc",
+        )
+        return parsing.order_page(raw, reach=SEARCH_REACH)
+
+    def missed_notices(self, application_id: str) -> Iterator[list[bytes]]:
+        """Yield what `/missed_feeds` holds, page by page; the same comes again at every reading (contract §2.6)."""
+        for topic in FEED_TOPICS:
+            offset = 0
+            for _ in range(FEED_PAGES_MAX):
+                rows = parsing.missed_rows(self.client.missed_feeds(application_id, topic=topic, offset=offset))
+                if not rows:
+                    break
+                yield [parsing.missed_notice(row) for row in rows]
+                offset += len(rows)
+            else:
+                log.warning("ml.missed_feeds_cut", application_id=application_id, topic=topic, rows_read=offset)
 
     def put_stock(self, target: StockTarget, quantity: int) -> StockAnswer:
         """Set the absolute number shown for sale and return what the answer shows, which alone counts (contract §5.4).

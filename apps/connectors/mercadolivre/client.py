@@ -7,7 +7,7 @@ least eight variants (contract §6.2) and the texts in three languages.
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import partial
 
@@ -32,6 +32,9 @@ RELATED = {
 }
 """Where the orders behind a resource are asked for, by the resource's kind."""
 
+SEARCH_PAGE_SIZE = 50  # contract §3.3
+SEARCH_REACH = 9_950  # rows of a search that paging reaches; past it code in the wild was refused (contract §3.3)
+FEED_PAGE_SIZE = 50  # contract §2.6: 10 unless asked for more
 SCAN_PAGE_SIZE = 100  # contract §5.1
 SCAN_PAGES_MAX = 5_000  # half a million listings; a scan that goes on for ever must end
 ITEM_BYTES_MAX = 8_000_000  # twenty items with 250 variations each are large
@@ -65,6 +68,39 @@ class Client:
         """
         answer = self._call("GET", f"/orders/{_segment(order_id)}", purpose="ml.order", missing_code="order_not_found")
         return _json(answer), answer.status != 206
+
+    def orders_changed(
+        self, user_id: str, since: datetime, until: datetime, *, offset: int, status: str, sort: str
+    ) -> object:
+        """`GET /orders/search` by time of the last change (contract §3.3): one page of 50.
+
+        Their precision is the hour, so `since` is widened down to its hour and `until` up to the next. `status` "" asks
+        for all, which leaves cancelled ones out on some accounts. `sort` is `date_asc` or `date_desc`.
+        """
+        first = since.replace(minute=0, second=0, microsecond=0)
+        last = until.replace(minute=0, second=0, microsecond=0)
+        last += timedelta(hours=1) if last < until else timedelta()
+        params: dict[str, str | int] = {
+            "seller": _segment(user_id),
+            "order.date_last_updated.from": first.isoformat(timespec="milliseconds"),
+            "order.date_last_updated.to": last.isoformat(timespec="milliseconds"),
+            "sort": sort,
+            "offset": offset,
+            "limit": SEARCH_PAGE_SIZE,
+        }
+        if status:
+            params["order.status"] = status
+        return _json(self._call("GET", "/orders/search", params=params, purpose="ml.order_search"))
+
+    def missed_feeds(self, application_id: str, *, topic: str, offset: int) -> object:
+        """`GET /missed_feeds`: a page of notifications given up in the last two days (contract §2.6).
+
+        `topic` "" asks for all; `items` alone is asked for by site.
+        """
+        params: dict[str, str | int] = {"app_id": _segment(application_id), "offset": offset, "limit": FEED_PAGE_SIZE}
+        if topic:
+            params |= {"topic": topic, "site_id": SITE}
+        return _json(self._call("GET", "/missed_feeds", params=params, purpose="ml.missed_feeds"))
 
     def shipment(self, shipment_id: str) -> object:
         """`GET /shipments/{id}`: one shipment, asked for in the new format, which need not come (contract §4.1)."""

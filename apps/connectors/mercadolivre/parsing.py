@@ -22,10 +22,12 @@ from apps.connectors.channel import (
     AccountSnapshot,
     Buyer,
     ChannelError,
+    FoundOrder,
     Label,
     ListingSnapshot,
     Notice,
     OrderLine,
+    OrderPage,
     OrderSnapshot,
     Poison,
     ShipmentSnapshot,
@@ -110,6 +112,29 @@ def _order_line(raw: object, where: str) -> OrderLine:
         quantity=quantity,
         unit_price=money(row.get("unit_price")),
     )
+
+
+def order_page(raw: object, *, reach: int) -> OrderPage:
+    """Read a page of `GET /orders/search` (contract §3.3); raises ChannelError without rows or their total.
+
+    A row without an id that can be used keeps its place, empty: one such must not hide the others.
+    """
+    document = _mapping(raw, "the order search")
+    rows, total = document.get("results"), whole_number(_part(document, "paging").get("total"))
+    if not isinstance(rows, list):
+        raise unreadable("results", "the order search")
+    if total is None:
+        raise unreadable("paging.total", "the order search")
+    found = tuple(
+        FoundOrder(
+            external_id=_id(row.get("id")),
+            status=_text(row.get("status")).lower(),
+            updated_at=moment(row.get("last_updated")) or moment(row.get("date_last_updated")),
+            touched_at=moment(row.get("date_last_updated")) or moment(row.get("last_updated")),
+        )
+        for row in (row if isinstance(row, dict) else {} for row in rows)
+    )
+    return OrderPage(orders=found, total=total, reach=reach)
 
 
 def listings(raw: object) -> tuple[ListingSnapshot, ...]:
@@ -432,6 +457,25 @@ def read_notice(notification: bytes) -> Notice:
         application_id=_notice_id(body, "application_id", default=""),
         sent_at=sent_at,
     )
+
+
+def missed_rows(raw: object) -> list[Doc]:
+    """Read a page of `GET /missed_feeds` (contract §2.6); raises ChannelError when it has no list of messages."""
+    rows = _mapping(raw, "the list of missed notifications").get("messages")
+    if not isinstance(rows, list):
+        raise unreadable("messages", "the list of missed notifications")
+    return [row if isinstance(row, dict) else {} for row in rows]
+
+
+def missed_notice(row: Doc) -> bytes:
+    """Return a row of `/missed_feeds` as the notification it was: without the story of its delivery.
+
+    A row that nothing tells from others (no id, no time) gets a name of its own content, for the same rows come again.
+    """
+    notice = {name: value for name, value in row.items() if name not in ("request", "response")}
+    if not any(notice.get(name) for name in ("_id", "id", "sent")):
+        notice["_id"] = hashlib.sha256(json.dumps(notice, sort_keys=True).encode()).hexdigest()
+    return json.dumps(notice).encode()
 
 
 def _delivery_hash(topic: str, resource: str, user_id: str, sent_at: datetime | None) -> str:

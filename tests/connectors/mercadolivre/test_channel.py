@@ -1,13 +1,16 @@
 """The port's verbs, against the sandbox over real HTTP; what happened is asked of the sandbox, not of us."""
 
 import time
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
 
 from apps.connectors.channel import ChannelError, StockAnswer, StockTarget, open_channel
+from apps.connectors.mercadolivre import client, parsing
 from apps.connectors.mercadolivre.channel import MercadoLivre
 from apps.sandbox.server import Sandbox
 from tests.connectors.mercadolivre.conftest import Tokens, calls, misbehave
@@ -402,3 +405,58 @@ def test_no_call_takes_more_than_five_seconds_in_all(
     assert 4.9 < time.monotonic() - started < 6
     assert (error.code, error.permanent, error.account, error.status) == ("timeout", False, False, 0)
     assert "may have taken effect" in str(error)
+
+
+# --- what no notification told --------------------------------------------------------------------------------------
+
+
+def test_a_search_is_widened_to_whole_hours_and_asks_for_one_page(
+    box: Sandbox, seller: Seller, shop: MercadoLivre
+) -> None:
+    item_id = create(box, seller)
+    sold = [str(box.control.sell(item_id)["order_id"]) for _ in range(3)]
+    now = datetime.now(UTC)
+    page = shop.orders_changed(str(seller["user_id"]), now - timedelta(minutes=1), now)
+    assert ([order.external_id for order in page.orders], page.total) == (sold, 3)
+    assert all(order.status == "paid" and order.updated_at == order.touched_at for order in page.orders)
+    [asked] = calls(box, "/orders/search")
+    query = asked["query"]
+    since, until = (datetime.fromisoformat(query[f"order.date_last_updated.{end}"]) for end in ("from", "to"))
+    assert (since.minute, since.second, until.minute, until.second) == (0, 0, 0, 0)
+    assert since <= now - timedelta(minutes=1) < now <= until < now + timedelta(hours=1)
+    assert (query["sort"], query["limit"], "order.status" in query) == ("date_asc", "50", False)
+
+
+def test_a_search_finds_cancelled_orders_when_asked_and_pages_both_ways(
+    box: Sandbox, seller: Seller, shop: MercadoLivre
+) -> None:
+    item_id = create(box, seller)
+    sold = [str(box.control.sell(item_id)["order_id"]) for _ in range(4)]
+    box.control.cancel(int(sold[1]))
+    now = datetime.now(UTC)
+    search = partial(shop.orders_changed, str(seller["user_id"]), now, now)
+    assert [order.external_id for order in search(is_cancelled=True).orders] == [sold[1]]
+    assert [order.external_id for order in search(offset=1).orders] == sold[2:]
+    assert [order.external_id for order in search(newest_first=True).orders] == [sold[3], sold[2], sold[0]]
+
+
+def test_another_accounts_search_is_refused_without_stopping_this_one(shop: MercadoLivre) -> None:
+    now = datetime.now(UTC)
+    with pytest.raises(ChannelError) as caught:
+        shop.orders_changed("1", now, now)
+    assert (caught.value.permanent, caught.value.account) == (True, False)
+
+
+def test_missed_notifications_come_as_they_were_page_by_page(
+    box: Sandbox, seller: Seller, shop: MercadoLivre, application: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "FEED_PAGE_SIZE", 2)
+    box.control.application(client_id=application["client_id"], notification_url="http://127.0.0.1:9/")
+    box.control.notifications(drop_percent=100, drop_to_missed_feeds=True)
+    sold = str(box.control.sell(create(box, seller))["order_id"])
+    notices = [parsing.read_notice(body) for page in shop.missed_notices(application["client_id"]) for body in page]
+    assert sold in {notice.resource_id for notice in notices if notice.topic == "orders_v2"}
+    assert {notice.application_id for notice in notices} == {application["client_id"]}
+    again = [parsing.read_notice(body) for page in shop.missed_notices(application["client_id"]) for body in page]
+    assert [notice.delivery_key for notice in again] == [notice.delivery_key for notice in notices]
+    assert {call["query"].get("topic", "") for call in calls(box, "/missed_feeds")} == {"", "items"}

@@ -6,7 +6,7 @@ import json
 import os
 import zipfile
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -662,3 +662,69 @@ def test_captured_answers_never_raise_anything_else() -> None:
             parsing.read_notice(file.read_bytes())
         except Poison as poison:
             assert not file.name.startswith("notification_"), f"{file.name}: {poison}"  # noqa: PT017
+
+
+# --- what no notification told --------------------------------------------------------------------------------------
+
+NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
+
+
+def test_a_row_of_a_search_that_cannot_be_read_keeps_its_place() -> None:
+    page = parsing.order_page(
+        {
+            "results": [
+                {"id": 2000000000000001, "status": "Paid", "last_updated": "2026-11-22T08:00:00.000-04:00"},
+                {"status": "paid"},
+                None,
+            ],
+            "paging": {"total": 7, "offset": 0, "limit": 50},
+        },
+        reach=100,
+    )
+    assert [order.external_id for order in page.orders] == ["2000000000000001", "", ""]
+    first = page.orders[0]
+    assert (first.status, first.updated_at, first.touched_at) == ("paid", NOON, NOON)
+    assert (page.total, page.reach) == (7, 100)
+
+
+def test_a_search_goes_by_a_time_of_its_own() -> None:
+    row = {
+        "id": 1,
+        "status": "paid",
+        "last_updated": "2026-11-22T08:00:00.000-04:00",
+        "date_last_updated": "2026-11-22T12:05:00Z",
+    }
+    [order] = parsing.order_page({"results": [row], "paging": {"total": 1}}, reach=100).orders
+    assert (order.updated_at, order.touched_at) == (NOON, NOON + timedelta(minutes=5))
+
+
+@pytest.mark.parametrize("answer", [None, [], {}, {"results": []}, {"results": [], "paging": {"total": "many"}}])
+def test_a_search_without_rows_or_total_is_refused(answer: object) -> None:
+    with pytest.raises(ChannelError) as caught:
+        parsing.order_page(answer, reach=100)
+    assert (caught.value.code, caught.value.permanent) == ("unreadable_answer", False)
+
+
+def test_a_missed_notification_is_recognised_each_time_it_comes_again() -> None:
+    row = {
+        "resource": "/orders/2000000000000001",
+        "user_id": 1,
+        "topic": "orders_v2",
+        "application_id": 7,
+        "attempts": 8,
+        "request": {"url": "https://hub.example.com", "data": "{}"},
+        "response": {"http_code": 500, "body": "no"},
+    }
+    [kept] = parsing.missed_rows({"messages": [row]})
+    first, again = (parsing.read_notice(parsing.missed_notice(kept)) for _ in range(2))
+    assert first == again  # it has neither an id nor a time
+    named = parsing.missed_notice({**row, "_id": "abc"})
+    assert parsing.read_notice(named).delivery_key == "abc"
+    assert b"response" not in named
+
+
+@pytest.mark.parametrize("answer", [None, [], {}, {"messages": None}])
+def test_a_list_of_missed_ones_that_is_none_is_refused(answer: object) -> None:
+    with pytest.raises(ChannelError) as caught:
+        parsing.missed_rows(answer)
+    assert caught.value.code == "unreadable_answer"
