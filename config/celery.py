@@ -33,6 +33,18 @@ app.conf.beat_schedule = {
     "deliver events": {"task": "apps.subscribers.tasks.deliver", **EVERY_SECOND},
     "tell recipients": {"task": "apps.notifications.tasks.notify", **EVERY_SECOND},
     "stock sync": {"task": "apps.sync.tasks.stock_sync", "schedule": 60.0, "options": {"expire_seconds": 60}},
+    # each account has its own pause, ORDER_SEARCH_EVERY_SECONDS: this only asks whose turn it is
+    "search orders": {"task": "apps.events.tasks.search_orders", "schedule": 60.0, "options": {"expire_seconds": 60}},
+    "missed feeds": {
+        "task": "apps.events.tasks.read_missed_feeds",
+        "schedule": 900.0,
+        "options": {"expire_seconds": 900},
+    },
+    "silent topics": {
+        "task": "apps.events.tasks.look_for_silence",
+        "schedule": 600.0,
+        "options": {"expire_seconds": 600},
+    },
     "look after sources": {
         "task": "apps.sources.tasks.look_after_sources",
         "schedule": 60.0,

@@ -171,6 +171,12 @@ MERCADOLIVRE_AUTH_URL = env.http_url("MERCADOLIVRE_AUTH_URL", "https://auth.merc
 
 EVENT_BODY_DAYS = env.integer("EVENT_BODY_DAYS", 30, low=1, high=3650)
 
+# --- Nothing missed: the search for orders that no notification told of ------------------------------------------
+
+ORDER_SEARCH_EVERY_SECONDS = env.integer("ORDER_SEARCH_EVERY_SECONDS", 300, low=60, high=86_400)
+ORDER_SEARCH_OVERLAP_MINUTES = env.integer("ORDER_SEARCH_OVERLAP_MINUTES", 60, low=1, high=2880)
+ORDER_SEARCH_FIRST_HOURS = env.integer("ORDER_SEARCH_FIRST_HOURS", 0, low=0, high=8760)
+
 # --- Subscribers: where events may be posted to -------------------------------------------------------------------
 
 SUBSCRIBER_HTTPS_ONLY = not IS_DEVELOPMENT

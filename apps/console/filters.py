@@ -24,8 +24,8 @@ PERIOD_LENGTHS = {
     "30d": timedelta(days=30),
 }
 
-TOPICS = ["orders_v2", "items", "shipments", "payments", "questions", "messages", "stock-locations"]
-"""Kinds of notifications that Mercado Livre sends; a suggestion for the field, not a limit."""
+TOPICS = ["orders_v2", "orders_search", "items", "shipments", "payments", "questions", "messages", "stock-locations"]
+"""Kinds of notifications that Mercado Livre sends, and what the hub finds by asking; a suggestion, not a limit."""
 
 
 def _day(label: Any, *, method: str) -> Any:

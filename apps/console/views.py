@@ -386,7 +386,8 @@ def connectors(request: HttpRequest) -> HttpResponse:
         "unmapped_count": Count("listings", filter=Q(listings__product__isnull=True)),
         "failing_count": Count("listings", filter=Q(listings__sync_state=Listing.SyncState.ERROR)),
     }
-    rows = access.owned(request, Connector.objects.defer(*SECRET_COLUMNS).annotate(**counts).order_by("name", "id"))
+    accounts = Connector.objects.defer(*SECRET_COLUMNS).select_related("watch").prefetch_related("silent_topics")
+    rows = access.owned(request, accounts.annotate(**counts).order_by("name", "id"))
     return render(request, "console/connectors.html", {"connectors": rows})
 
 

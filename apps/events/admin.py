@@ -6,7 +6,7 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from apps.events.models import IdempotencyKey, IntegrationEvent
+from apps.events.models import IdempotencyKey, IntegrationEvent, SilentTopic, Watch
 from apps.tenants.admin import PlatformAdmin, ReadOnlyAdmin
 
 CONTENTS = ("body", "payload")
@@ -44,3 +44,23 @@ class IdempotencyKeyAdmin(PlatformAdmin):
     list_display: ClassVar = ["key", "created_at"]
     search_fields: ClassVar = ["key__startswith"]
     ordering: ClassVar = ["-created_at"]
+
+
+@admin.register(Watch)
+class WatchAdmin(ReadOnlyAdmin):
+    """How far the search for orders has come, account by account."""
+
+    list_display: ClassVar = ["connector", "searched_until", "search_at", "reads_missed_feeds", "error_code"]
+    list_filter: ClassVar = ["error_code"]
+    list_select_related: ClassVar = ["connector"]
+    ordering: ClassVar = ["searched_until"]
+
+
+@admin.register(SilentTopic)
+class SilentTopicAdmin(ReadOnlyAdmin):
+    """Kinds of notifications that stopped coming."""
+
+    list_display: ClassVar = ["connector", "topic", "last_heard_at", "noticed_at"]
+    list_filter: ClassVar = ["topic"]
+    list_select_related: ClassVar = ["connector"]
+    ordering: ClassVar = ["-noticed_at"]

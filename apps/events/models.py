@@ -76,6 +76,10 @@ class IntegrationEvent(models.Model):
                 condition=Q(next_attempt_at__isnull=False),
                 name="ix_evento_due_resource",
             ),
+            # was this delivery stored before? the readers are missed and search
+            models.Index(fields=["delivery_key"], name="ix_evento_delivery"),
+            # when did which topic speak? the one reader is silence
+            models.Index(fields=["connector", "topic", "received_at"], name="ix_evento_rhythm"),
             # the one reader is inbox.wake_mapped
             models.Index(fields=["connector"], condition=Q(status="MAPEAMENTO"), name="ix_evento_mapping"),
             # what waits for its integration to be switched on; the one reader is inbox.obey_flags
@@ -99,3 +103,54 @@ class IdempotencyKey(models.Model):
 
     def __str__(self) -> str:
         return self.key
+
+
+class Watch(models.Model):
+    """How closely an account is watched for what its notifications did not tell. One row a connector.
+
+    Invariant: every order that the channel says changed before `searched_until` is stored as an order or as an event.
+    """
+
+    connector = models.OneToOneField(
+        Connector, models.CASCADE, related_name="watch", verbose_name=_("connector"), primary_key=True
+    )
+    searched_until = models.DateTimeField(_("orders searched up to"))
+    search_at = models.DateTimeField(_("next search"))
+    reads_missed_feeds = models.BooleanField(_("may read missed notifications"), null=True)  # null: never tried
+    error_code = models.CharField(_("error code"), max_length=64, blank=True)
+    error_msg = models.CharField(_("error"), max_length=500, blank=True)
+    updated_at = models.DateTimeField(_("updated at"), auto_now=True)
+
+    TENANT_PATH: ClassVar[str] = "connector__tenant"
+
+    class Meta:
+        db_table = "integracao_vigia"
+        verbose_name = _("watch")
+        verbose_name_plural = _("watches")
+
+    def __str__(self) -> str:
+        return str(self.connector)
+
+
+class SilentTopic(models.Model):
+    """A kind of notification that stopped coming, against its own rhythm. Gone when it is heard again."""
+
+    connector = models.ForeignKey(
+        Connector, models.CASCADE, related_name="silent_topics", verbose_name=_("connector"), db_index=False
+    )
+    topic = models.CharField(_("type"), max_length=64, db_column="tipo")
+    last_heard_at = models.DateTimeField(_("last heard"))
+    noticed_at = models.DateTimeField(_("noticed at"), auto_now_add=True)
+
+    TENANT_PATH: ClassVar[str] = "connector__tenant"
+
+    class Meta:
+        db_table = "integracao_topico_mudo"
+        verbose_name = _("silent topic")
+        verbose_name_plural = _("silent topics")
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(fields=["connector", "topic"], name="silent_topic_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.connector}: {self.topic}"

@@ -5,7 +5,7 @@ import time
 from celery import shared_task
 
 from apps.common.slots import slot
-from apps.events import inbox
+from apps.events import inbox, missed, search, silence
 from apps.sync.tasks import follow_ledger
 
 DRAIN_SECONDS = 10.0
@@ -16,6 +16,12 @@ INBOX_SLOTS = 2
 
 FOLLOW_EVERY_SECONDS = 1.0
 """During a long drain the sync hears of the movements this often, not only at the end."""
+
+SEARCH_SECONDS = 30.0
+"""A round of searches takes on no account after this long; the next tick goes on with those that are due."""
+
+SEARCH_SLOTS = 2
+"""Rounds at the same time, each with accounts of its own."""
 
 
 @shared_task
@@ -42,3 +48,31 @@ def work_through_inbox() -> None:
 def forget_old_bodies() -> None:
     """Forget the raw bodies that are past their days."""
     inbox.forget_old_bodies()
+
+
+@shared_task
+def search_orders() -> None:
+    """Ask for the orders that no notification told of, of every account whose turn it is."""
+    with slot("events.search", SEARCH_SLOTS) as is_mine:
+        if not is_mine:
+            return
+        search.watch_new_accounts()
+        ends_at = time.monotonic() + SEARCH_SECONDS
+        while time.monotonic() < ends_at and search.search_next():
+            pass
+
+
+@shared_task
+def read_missed_feeds() -> None:
+    """Take in the notifications that the channels gave up delivering."""
+    with slot("events.missed") as is_mine:
+        if is_mine:
+            missed.read_all()
+
+
+@shared_task
+def look_for_silence() -> None:
+    """Notice topics that fell silent against their own rhythm, and those that are heard again."""
+    with slot("events.silence") as is_mine:
+        if is_mine:
+            silence.look()

@@ -16,7 +16,7 @@ from unfold.admin import ModelAdmin
 from unfold.paginator import InfinitePaginator
 
 from apps.connectors.models import Connector, Listing
-from apps.events.models import IdempotencyKey, IntegrationEvent
+from apps.events.models import IdempotencyKey, IntegrationEvent, SilentTopic, Watch
 from apps.inventory.models import Balance, FeedCursor, Location, Movement, Product, Reservation
 from apps.notifications.models import Notification, NotificationTry, PickupCounter
 from apps.orders.models import Order, OrderItem, Recipient
@@ -30,12 +30,13 @@ pytestmark = pytest.mark.django_db
 
 READ_ONLY: list[type[Model]] = [
     *(Movement, Balance, Reservation, FeedCursor, SyncLog, IntegrationEvent, IdempotencyKey, Order, Listing),
-    *(Notification, NotificationTry, WebhookSecret),
+    *(Notification, NotificationTry, WebhookSecret, Watch, SilentTopic),
 ]
 BIG: list[type[Model]] = [Movement, Balance, Reservation, SyncLog, IntegrationEvent, IdempotencyKey, Order, Listing]
 OWNED: list[type[Model]] = [
     *(Tenant, Membership, ApiKey, Product, Location, Balance, Movement, Connector, Listing, SyncLog, Order),
     *(IntegrationEvent, PickupCounter, Notification, NotificationTry, WebhookSecret, FeatureFlag),
+    *(Watch, SilentTopic),
 ]
 
 
@@ -71,6 +72,10 @@ def rows() -> dict[type[Model], Model]:
             tenant=tenant, connector=log.connector, payload={"first_name": "Rosa"}
         ),
         IdempotencyKey: IdempotencyKey.objects.create(key="ML|1|ORDER|1|v1"),
+        Watch: Watch.objects.create(connector=log.connector, searched_until=log.finished_at, search_at=log.finished_at),
+        SilentTopic: SilentTopic.objects.create(
+            connector=log.connector, topic="orders_v2", last_heard_at=log.finished_at
+        ),
         WebhookSecret: signatures.issue(tenant, name="ERP")[0],
         FeatureFlag: FeatureFlag.objects.create(tenant=tenant, name=FeatureFlag.Name.MERCADO_LIVRE),
         FeedCursor: FeedCursor.objects.get_or_create(consumer="sync")[0],

@@ -32,7 +32,7 @@ from apps.connectors.mercadolivre import oauth as ml_oauth
 from apps.connectors.models import Connector, Listing
 from apps.console import masking
 from apps.console.errors import ADVICE
-from apps.events.models import IntegrationEvent
+from apps.events.models import IntegrationEvent, SilentTopic, Watch
 from apps.inventory import ledger
 from apps.inventory.models import Balance, Movement
 from apps.notifications.models import Notification, PickupCounter
@@ -574,6 +574,23 @@ def test_connectors_show_no_secret(shop: Shop, alice: Client) -> None:
     assert "sealed" not in page
     assert "Precisa de autorização" in page
     assert "Autorize a conta de novo no canal" in page
+
+
+def test_a_connector_says_which_topic_fell_silent_and_how_far_orders_were_searched(shop: Shop, alice: Client) -> None:
+    now = timezone.now()
+    Watch.objects.create(
+        connector=shop.connector,
+        searched_until=now,
+        search_at=now,
+        error_code="rate_limited",
+        error_msg="Mercado Livre answered 429",
+    )
+    SilentTopic.objects.create(connector=shop.connector, topic="orders_v2", last_heard_at=now - timedelta(hours=5))
+    page = alice.get(reverse("console:connectors")).content.decode()
+    assert "orders_v2" in page
+    assert "rate_limited: Mercado Livre answered 429" in page
+    stranger = signed_in(factories.member(factories.TenantFactory()))
+    assert "orders_v2" not in stranger.get(reverse("console:connectors")).content.decode()
 
 
 def test_empty_lists_say_why_and_what_next() -> None:

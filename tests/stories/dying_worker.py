@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
-from importlib import import_module
+from pydoc import locate
 from typing import Any
 
 #: point: (function to die at, whether the function still runs to its end first)
@@ -29,20 +29,28 @@ POINTS: dict[str, tuple[str, bool]] = {
     "the push is settled": ("apps.sync.push._push", True),
 }
 
+#: the same for the search of what no notification told
+SEARCH_POINTS: dict[str, tuple[str, bool]] = {
+    "the orders are found, nothing is stored": ("apps.events.search.keep", False),
+    "the events are stored, the watermark not moved": ("apps.events.models.Watch.save", False),
+    "events and watermark are written, not committed": ("apps.events.models.Watch.save", True),
+    "events and watermark are committed": ("apps.events.search.keep", True),
+}
+
 
 def die_at(point: str) -> None:
     """Replace the point's function by one that runs it (or not) and then kills this process, without any clean-up."""
-    path, runs_first = POINTS[point]
-    module_name, _, name = path.rpartition(".")
-    module = import_module(module_name)
-    original: Callable[..., Any] = getattr(module, name)
+    path, runs_first = (POINTS | SEARCH_POINTS)[point]
+    owner_name, _, name = path.rpartition(".")
+    owner = locate(owner_name)  # a module, or a class in one
+    original: Callable[..., Any] = getattr(owner, name)
 
     def last_act(*args: object, **options: object) -> None:
         if runs_first:
             original(*args, **options)
         os.kill(os.getpid(), signal.SIGKILL)
 
-    setattr(module, name, last_act)
+    setattr(owner, name, last_act)
 
 
 if __name__ == "__main__":
@@ -51,6 +59,11 @@ if __name__ == "__main__":
     django.setup()
     die_at(sys.argv[1])
 
-    from tests.market import work_until_quiet
+    if sys.argv[1] in SEARCH_POINTS:
+        from apps.events.search import search_next
 
-    work_until_quiet()
+        search_next()
+    else:
+        from tests.market import work_until_quiet
+
+        work_until_quiet()

@@ -21,7 +21,7 @@ from tests.market import Market, let_time_pass, orders_of, work_until_quiet
 from tests.stories.dying_worker import POINTS
 
 
-def _work_until_death(point: str, sandbox: Sandbox) -> int:
+def work_until_death(point: str, sandbox: Sandbox) -> int:
     """Run a worker that dies at the point, on this test's database; return its exit code."""
     database = connection.settings_dict["NAME"]
     base, _, query = os.environ["DATABASE_URL"].partition("?")
@@ -42,7 +42,7 @@ def test_a_worker_killed_when(market: Market, sandbox: Sandbox, point: str) -> N
     market.sell("SHIRT", 3)
     market.control.wait_until_notified()
     seen = len(market.control.journal())
-    assert _work_until_death(point, sandbox) == -signal.SIGKILL
+    assert work_until_death(point, sandbox) == -signal.SIGKILL
 
     let_time_pass()
     work_until_quiet()
