@@ -118,9 +118,10 @@ def forget_old_bodies() -> int:
     while True:
         with connection.cursor() as cursor:
             cursor.execute(FORGET_BODIES, [settings.EVENT_BODY_DAYS, FORGET_TOGETHER])
-            forgotten += cursor.rowcount
-            if cursor.rowcount < FORGET_TOGETHER:
-                return forgotten
+            done = int(cursor.rowcount)
+        forgotten += done
+        if done < FORGET_TOGETHER:
+            return forgotten
 
 
 def _read(event: IntegrationEvent, connector: Connector) -> None:
