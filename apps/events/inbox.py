@@ -306,8 +306,10 @@ def _finish(claim: Claim, connector: Connector, read: Reading, details: reading.
 
 
 def _end(claim: Claim, outcome: Outcome) -> None:
-    news = Status.DUPLICATE if outcome in {Outcome.UNCHANGED, Outcome.OUTDATED} else Status.PROCESSED
     first, *rest = sorted(claim.attempts)
+    is_old = outcome in {Outcome.UNCHANGED, Outcome.OUTDATED}
+    is_first_try = claim.attempts[first] == 1  # else the effect may be its own, from a try that was cut short
+    news = Status.DUPLICATE if is_old and is_first_try else Status.PROCESSED
     with transaction.atomic():
         _settle(claim, [first], status=news)
         _settle(claim, rest, status=Status.DUPLICATE)
