@@ -138,7 +138,13 @@ DATABASES = {
     }
 }
 REDIS_URL = env.redis_socket_or_tcp("REDIS_URL", cure="Name a Valkey or Redis, such as redis://host:6379/0.")
-CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}}
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": REDIS_URL,
+        "OPTIONS": {"socket_timeout": 1},  # what is kept there is never worth waiting for
+    }
+}
 
 # --- Celery: it only wakes workers; what there is to do stands in PostgreSQL (law 1) ------------------------------
 
@@ -176,6 +182,12 @@ EVENT_BODY_DAYS = env.integer("EVENT_BODY_DAYS", 30, low=1, high=3650)
 ORDER_SEARCH_EVERY_SECONDS = env.integer("ORDER_SEARCH_EVERY_SECONDS", 300, low=60, high=86_400)
 ORDER_SEARCH_OVERLAP_MINUTES = env.integer("ORDER_SEARCH_OVERLAP_MINUTES", 60, low=1, high=2880)
 ORDER_SEARCH_FIRST_HOURS = env.integer("ORDER_SEARCH_FIRST_HOURS", 0, low=0, high=8760)
+
+# --- Failures of channels -----------------------------------------------------------------------------------------
+
+CHANNEL_BREAKER_FAILURES = env.integer("CHANNEL_BREAKER_FAILURES", 5, low=0, high=1000)
+CHANNEL_BREAKER_SECONDS = env.integer("CHANNEL_BREAKER_SECONDS", 30, low=1, high=3600)
+EVENT_RETRY_PAUSES_SECONDS = env.pauses("EVENT_RETRY_PAUSES_SECONDS", "30,120,600")
 
 # --- Subscribers: where events may be posted to -------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from django.db import connection
 
+from apps.connectors.breaker import Breaker
 from apps.connectors.connecting import connect
 from apps.connectors.importing import import_listings
 from apps.connectors.models import Connector, Listing
@@ -91,6 +92,8 @@ def work_until_quiet() -> None:
 
 def let_time_pass() -> None:
     """Let every lease and pause end, as waiting would."""
+    for connector_id in Connector.objects.values_list("pk", flat=True):
+        Breaker(connector_id).close()
     with connection.cursor() as cursor:
         cursor.execute(
             "UPDATE integracao_anuncio SET lease_expires_at = now() - interval '1 s' WHERE lease_expires_at IS NOT NULL"

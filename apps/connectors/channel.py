@@ -283,13 +283,32 @@ class TokenSource(Protocol):
         ...
 
 
+class Line(Protocol):
+    """Whether there is somebody at the other end of a connector's line; see `breaker.Breaker`."""
+
+    def ask(self) -> None:
+        """Return when a call may be made now; raises ChannelError `circuit_open` when it may not."""
+        ...
+
+    def answered(self) -> None:
+        """Note that somebody answered, whatever it was."""
+        ...
+
+    def failed(self) -> None:
+        """Note that nobody answered."""
+        ...
+
+
 FOLDERS = {"ML": "apps.connectors.mercadolivre"}
 """One folder a channel, all with the same names inside: channel.py, oauth.py, parsing.py."""
 
 
-def open_channel(kind: str, tokens: TokenSource) -> Channel:
-    """Return the channel `kind` ("ML") speaking with these tokens."""
-    channel: Channel = import_string(f"{FOLDERS[kind]}.channel.open_channel")(tokens)
+def open_channel(kind: str, tokens: TokenSource, line: Line | None = None) -> Channel:
+    """Return the channel `kind` ("ML") speaking with these tokens; `credentials.open_connector` is for connectors.
+
+    line: asked before each call and told after it whether somebody answered; None lets every call through.
+    """
+    channel: Channel = import_string(f"{FOLDERS[kind]}.channel.open_channel")(tokens, line)
     return channel
 
 
@@ -299,9 +318,11 @@ def read_notice(kind: str, body: bytes) -> Notice:
     return notice
 
 
-def refresh_tokens(kind: str, *, client_id: str, client_secret: str, refresh_token: str) -> TokenPair:
+def refresh_tokens(
+    kind: str, *, client_id: str, client_secret: str, refresh_token: str, line: Line | None = None
+) -> TokenPair:
     """Exchange a refresh token for a new pair. Raises ChannelError; account=True when the grant is gone."""
     pair: TokenPair = import_string(f"{FOLDERS[kind]}.oauth.refresh")(
-        client_id=client_id, client_secret=client_secret, refresh_token=refresh_token
+        client_id=client_id, client_secret=client_secret, refresh_token=refresh_token, line=line
     )
     return pair

@@ -13,7 +13,8 @@ from django.db import transaction
 from django.utils import timezone
 
 from apps.common import crypto
-from apps.connectors.channel import ChannelError, refresh_tokens
+from apps.connectors.breaker import Breaker
+from apps.connectors.channel import Channel, ChannelError, open_channel, refresh_tokens
 from apps.connectors.models import Connector
 
 log = structlog.get_logger(__name__)
@@ -35,6 +36,11 @@ def reveal(connector: Connector, field: str) -> str:
     """Return a secret in the clear, "" when there is none. Raises SealBroken. Never log, show or pass on the answer."""
     sealed = getattr(connector, f"{field}_enc")
     return crypto.unseal(sealed, owner=_owner(connector, field)) if sealed else ""
+
+
+def open_connector(connector: Connector) -> Channel:
+    """Return the connector's channel, with its tokens, behind its circuit breaker."""
+    return open_channel(connector.kind, ConnectorTokens(connector.pk), Breaker(connector.pk))
 
 
 def reseal_all(connector: Connector) -> None:
@@ -99,6 +105,7 @@ class ConnectorTokens:
             client_id=connector.client_id,
             client_secret=self._open(connector, "client_secret"),
             refresh_token=self._open(connector, "refresh_token"),
+            line=Breaker(connector.pk),
         )
         connector.access_token_expires_at = timezone.now() + timedelta(seconds=pair.expires_in_seconds)
         connector.save(update_fields=["access_token_expires_at"])

@@ -8,7 +8,7 @@ from typing import Any
 from django.utils import timezone
 
 from apps.connectors import credentials, mappings
-from apps.connectors.channel import ListingSnapshot, open_channel
+from apps.connectors.channel import ListingSnapshot
 from apps.connectors.models import Connector, Listing
 from apps.inventory.models import Product
 
@@ -38,7 +38,7 @@ def import_listings(
     Raises ChannelError when the channel fails; what was read until then is kept.
     """
     report = ImportReport()
-    channel = open_channel(connector.kind, credentials.ConnectorTokens(connector.pk))
+    channel = credentials.open_connector(connector)
     for chunk in _chunks(channel.listings()):
         products = _products_by_sku(connector, chunk, report, create_products=create_products)
         _keep(connector, chunk, report, products)
@@ -49,7 +49,7 @@ def import_listings(
 
 def import_item(connector: Connector, item_id: str) -> None:
     """Keep the listings of one item as the channel shows it, unmapped when they are new. Raises ChannelError."""
-    channel = open_channel(connector.kind, credentials.ConnectorTokens(connector.pk))
+    channel = credentials.open_connector(connector)
     _keep(connector, channel.listing(item_id), ImportReport(), {})
 
 

@@ -29,6 +29,9 @@ ADVICE: dict[str, Advice] = {
     "timeout": Advice(_("The channel did not answer within 5 seconds."), WAIT),
     "connection_failed": Advice(_("The channel could not be reached."), WAIT),
     "server_error": Advice(_("The channel had a failure of its own."), WAIT),
+    "circuit_open": Advice(
+        _("The channel did not answer several calls in a row, so it is left alone for a moment."), WAIT
+    ),
     "rate_limited": Advice(_("The channel asked for fewer calls per minute."), WAIT),
     "too_many_orders": Advice(
         _("More orders changed within one hour than the channel's search shows."),

@@ -21,7 +21,7 @@ from django.db import InterfaceError, OperationalError, connection, transaction
 from django.utils import timezone
 
 from apps.connectors import credentials
-from apps.connectors.channel import Channel, ChannelError, Notice, Poison, open_channel, read_notice
+from apps.connectors.channel import Channel, ChannelError, Notice, Poison, read_notice
 from apps.connectors.importing import import_item
 from apps.connectors.models import Connector, Listing
 from apps.events.models import IntegrationEvent
@@ -39,11 +39,9 @@ Status = IntegrationEvent.Status
 LEASE_SECONDS = 60
 """Longer than the longest road: order, token refresh, order again, parcel, pack, buyer and label, 5 s each."""
 
-RETRY_PAUSES = (timedelta(seconds=30), timedelta(minutes=2), timedelta(minutes=10))
-"""Pauses after a failure that may pass (requirement 001, Backoff); after the last a person is asked."""
-
 SLOW_PAUSE = timedelta(minutes=30)
-"""From then on: shown as an error, and still tried, because what failed may pass."""
+"""After the last of `EVENT_RETRY_PAUSES_SECONDS` (requirement 001, Backoff): shown as an error, and still tried,
+because what failed may pass."""
 
 SLOW_TRIES = 48
 """A day of slow tries; then only a person can tell what the resource is."""
@@ -253,7 +251,7 @@ def process_next() -> bool:
 
 def _process(claim: Claim) -> None:
     connector = Connector.objects.select_related("tenant").get(pk=claim.connector_id)
-    channel = open_channel(connector.kind, credentials.ConnectorTokens(connector.pk))
+    channel = credentials.open_connector(connector)
     if claim.resource_kind == KIND_ORDERS:
         _process_order(claim, connector, channel)
     elif claim.resource_kind in (KIND_ITEMS, KIND_USER_PRODUCTS):
@@ -481,10 +479,20 @@ def _settle_refusal(claim: Claim, refusal: ChannelError) -> None:
     """Write down why the channel refused, and what follows from it."""
     if refusal.account:
         credentials.stop(claim.connector_id, refusal)
-    if refusal.permanent and not refusal.account:
+    if refusal.code == "circuit_open":
+        _wait_for_channel(claim, refusal)
+    elif refusal.permanent and not refusal.account:
         _set_aside(claim, refusal.code, str(refusal))
     else:
         _try_again(claim, refusal.code, str(refusal), timedelta(seconds=refusal.retry_after_seconds or 0))
+
+
+def _wait_for_channel(claim: Claim, refusal: ChannelError) -> None:
+    """Wait until the breaker lets a call through. Nothing was asked, so no try is used up."""
+    next_attempt_at = timezone.now() + timedelta(seconds=refusal.retry_after_seconds or 0)
+    for event_id, tries in claim.attempts.items():
+        values = {"attempts": tries - 1, "next_attempt_at": next_attempt_at, "status": Status.RETRY}
+        _settle(claim, [event_id], error_code=refusal.code, error_msg=str(refusal)[:500], **values)
 
 
 def _try_again(claim: Claim, code: str, reason: str, at_least: timedelta) -> None:
@@ -493,12 +501,13 @@ def _try_again(claim: Claim, code: str, reason: str, at_least: timedelta) -> Non
     It goes on for a day: an order whose channel was down for an hour must arrive all the same.
     """
     log.warning("event_not_processed", code=code)
+    pauses = settings.EVENT_RETRY_PAUSES_SECONDS
     for event_id, tries in claim.attempts.items():
-        if tries > len(RETRY_PAUSES) + SLOW_TRIES:
+        if tries > len(pauses) + SLOW_TRIES:
             _settle(claim, [event_id], status=Status.ERROR, error_code=code, error_msg=reason[:500])
             continue
-        is_hopeful = tries <= len(RETRY_PAUSES)
-        pause = RETRY_PAUSES[tries - 1] if is_hopeful else SLOW_PAUSE
+        is_hopeful = tries <= len(pauses)
+        pause = timedelta(seconds=pauses[tries - 1]) if is_hopeful else SLOW_PAUSE
         _settle(
             claim,
             [event_id],

@@ -14,7 +14,7 @@ from django.db import InterfaceError, OperationalError, transaction
 from django.utils import timezone
 
 from apps.connectors import credentials
-from apps.connectors.channel import ChannelError, StockAnswer, StockTarget, open_channel
+from apps.connectors.channel import ChannelError, StockAnswer, StockTarget
 from apps.connectors.models import Connector, Listing
 from apps.sync import queue
 from apps.sync.models import SyncLog
@@ -84,7 +84,7 @@ def _push(claim: queue.Claim, claimed_at: float) -> None:
 
 
 def _send(listing: Listing, number: int) -> StockAnswer:
-    channel = open_channel(listing.connector.kind, credentials.ConnectorTokens(listing.connector_id))
+    channel = credentials.open_connector(listing.connector)
     return channel.put_stock(StockTarget(item_id=listing.item_id, variation_id=listing.variation_id), number)
 
 

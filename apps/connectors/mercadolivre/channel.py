@@ -10,6 +10,7 @@ from apps.connectors.channel import (
     Buyer,
     ChannelError,
     Label,
+    Line,
     ListingSnapshot,
     OrderPage,
     OrderSnapshot,
@@ -30,16 +31,16 @@ FEED_PAGES_MAX = 200
 """Pages of one question to `/missed_feeds`; what lies past them the order search finds."""
 
 
-def open_channel(tokens: TokenSource) -> "MercadoLivre":
+def open_channel(tokens: TokenSource, line: Line | None = None) -> "MercadoLivre":
     """Return the channel of the account whose tokens these are."""
-    return MercadoLivre(tokens)
+    return MercadoLivre(tokens, line)
 
 
 class MercadoLivre:
     """The `Channel` of one account. Every HTTP call has a budget of 5 s of its own; a verb makes a few at most."""
 
-    def __init__(self, tokens: TokenSource) -> None:
-        self.client = Client(tokens)
+    def __init__(self, tokens: TokenSource, line: Line | None = None) -> None:
+        self.client = Client(tokens, line)
 
     def account(self) -> AccountSnapshot:
         """Return whose token this is."""

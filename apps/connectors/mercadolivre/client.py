@@ -6,7 +6,7 @@ least eight variants (contract §6.2) and the texts in three languages.
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import partial
@@ -15,7 +15,7 @@ import structlog
 from django.conf import settings
 
 from apps.common import http
-from apps.connectors.channel import ChannelError, TokenSource
+from apps.connectors.channel import ChannelError, Line, TokenSource
 from apps.connectors.mercadolivre.parsing import unreadable
 
 MULTIGET_MAX = 20  # contract §5.1
@@ -53,8 +53,9 @@ log = structlog.get_logger(__name__)
 class Client:
     """Calls of one account. Not shared between threads: it remembers which multiget the server speaks."""
 
-    def __init__(self, tokens: TokenSource) -> None:
+    def __init__(self, tokens: TokenSource, line: Line | None = None) -> None:
         self.tokens = tokens
+        self.line = line
         self.has_bulk_multiget = True
 
     def me(self) -> object:
@@ -268,8 +269,8 @@ class Client:
             raise refusal(answer, asked=f"GET {ME}")
         return answer.status in (200, 206)
 
-    @staticmethod
     def _send(
+        self,
         method: str,
         path: str,
         token: str,
@@ -279,18 +280,17 @@ class Client:
         headers: Mapping[str, str] | None = None,
         purpose: str,
     ) -> http.Answer:
-        try:
-            return http.request(
-                method,
-                settings.MERCADOLIVRE_API_URL.rstrip("/") + path,
-                headers={**(headers or {}), "Authorization": f"Bearer {token}"},
-                params=params,
-                json=json,
-                purpose=purpose,
-                max_bytes=ITEM_BYTES_MAX,
-            )
-        except http.HttpFailure as failure:
-            raise unreachable(failure) from failure
+        send = partial(
+            http.request,
+            method,
+            settings.MERCADOLIVRE_API_URL.rstrip("/") + path,
+            headers={**(headers or {}), "Authorization": f"Bearer {token}"},
+            params=params,
+            json=json,
+            purpose=purpose,
+            max_bytes=ITEM_BYTES_MAX,
+        )
+        return over(self.line, send)
 
 
 def _segment(identifier: str) -> str:
@@ -307,6 +307,36 @@ def _json(answer: http.Answer) -> object:
         return answer.json()
     except ValueError:
         raise unreadable("JSON", "the answer", status=answer.status) from None
+
+
+def over(line: Line | None, send: Callable[[], http.Answer]) -> http.Answer:
+    """Return the answer of one HTTP call, asking the line before it and telling it how that went.
+
+    Raises ChannelError when there is no answer: `circuit_open` without a call, else what `unreachable` says.
+    """
+    if line is None:
+        return _answer(send)
+    line.ask()
+    try:
+        answer = _answer(send)
+    except ChannelError as error:
+        if error.code == "unreadable_answer":  # somebody is there
+            line.answered()
+        else:
+            line.failed()
+        raise
+    if answer.status >= 500:
+        line.failed()
+    else:
+        line.answered()
+    return answer
+
+
+def _answer(send: Callable[[], http.Answer]) -> http.Answer:
+    try:
+        return send()
+    except http.HttpFailure as failure:
+        raise unreachable(failure) from failure
 
 
 # --- Refusals ------------------------------------------------------------------------------------------------------

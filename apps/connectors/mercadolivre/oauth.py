@@ -5,12 +5,13 @@ refuses an answer for a part the hub could do without.
 """
 
 import re
+from functools import partial
 
 from django.conf import settings
 
 from apps.common import http
-from apps.connectors.channel import ChannelError, TokenPair
-from apps.connectors.mercadolivre.client import refusal, unreachable
+from apps.connectors.channel import ChannelError, Line, TokenPair
+from apps.connectors.mercadolivre.client import over, refusal
 from apps.connectors.mercadolivre.parsing import unreadable, whole_number
 
 # Only these mean that the grant is gone; anything else is tried again with the same refresh token (contract §1.4).
@@ -19,7 +20,7 @@ TOKEN_LENGTH_MAX = 2048
 LIFE_SECONDS_UNSAID = 10_800  # the shorter of the two lifetimes in their documentation (contract §1.2)
 
 
-def refresh(*, client_id: str, client_secret: str, refresh_token: str) -> TokenPair:
+def refresh(*, client_id: str, client_secret: str, refresh_token: str, line: Line | None = None) -> TokenPair:
     """Trade a refresh token for a new pair (contract §1.3). The old refresh token is spent by it.
 
     Raises ChannelError(account=True, permanent=True) when only a person can help: the code is one of GRANT_IS_GONE.
@@ -32,12 +33,8 @@ def refresh(*, client_id: str, client_secret: str, refresh_token: str) -> TokenP
         "client_secret": client_secret,
         "refresh_token": refresh_token,
     }
-    try:
-        answer = http.request(
-            "POST", settings.MERCADOLIVRE_API_URL.rstrip("/") + "/oauth/token", form=form, purpose="ml.token"
-        )
-    except http.HttpFailure as failure:
-        raise unreachable(failure) from failure
+    address = settings.MERCADOLIVRE_API_URL.rstrip("/") + "/oauth/token"
+    answer = over(line, partial(http.request, "POST", address, form=form, purpose="ml.token"))
     if not 200 <= answer.status < 300:
         raise _refused(answer)
     return _token_pair(answer, refresh_token)
