@@ -7,6 +7,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from apps.events.models import IdempotencyKey, IntegrationEvent, SilentTopic, Watch
+from apps.events.models import IdempotencyKey, IntegrationEvent, Reprocess
 from apps.tenants.admin import PlatformAdmin, ReadOnlyAdmin
 
 CONTENTS = ("body", "payload")
@@ -35,6 +36,16 @@ class IntegrationEventAdmin(ReadOnlyAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[IntegrationEvent]:
         """Leave the contents in the database: they are large, and may be about people."""
         return super().get_queryset(request).defer(*CONTENTS)
+
+
+@admin.register(Reprocess)
+class ReprocessAdmin(ReadOnlyAdmin):
+    """Who sent events through the road again, why and when; and the plans of it."""
+
+    list_display: ClassVar = ["created_at", "actor", "reason", "status", "count", "applied_at", "tenant"]
+    list_filter: ClassVar = ["status", "tenant"]
+    exclude: ClassVar = ["plan_hash"]
+    ordering: ClassVar = ["-created_at"]
 
 
 @admin.register(IdempotencyKey)

@@ -23,7 +23,7 @@ from apps.events import messages
 from apps.events.messages import Message
 from apps.events.models import IntegrationEvent
 from apps.events.reprocess import reprocess
-from apps.tenants import audit, flags
+from apps.tenants import flags
 from apps.tenants.endpoint import endpoint
 from apps.tenants.identity import Caller
 from apps.tenants.models import Tenant
@@ -141,18 +141,10 @@ def reprocess_event(request: HttpRequest, caller: Caller, event_id: int) -> Repr
         raise Problem(404, "unknown_event", _("You have no event of this number. Nothing was changed."))
     reprocess_id = uuid.uuid4()
     with structlog.contextvars.bound_contextvars(reprocess_id=str(reprocess_id), event_id=event_id):
-        count = reprocess(own, actor=caller.actor)
+        count = reprocess(own, actor=caller.actor, reprocess_id=reprocess_id)
     if not count:
         detail = _("The event was read again, and there is still nothing the hub could do with it.")
         raise Problem(409, "nothing_to_reprocess", detail)
-    audit.record(
-        caller.tenant,
-        caller.actor,
-        "event.reprocessed",
-        f"event:{event_id}",
-        reprocess_id=str(reprocess_id),
-        count=count,
-    )
     event = own.only("status", "reprocess_count").get()
     return Reprocessed(reprocess_id, event_id, event.status, event.reprocess_count)
 

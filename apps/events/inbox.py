@@ -122,6 +122,12 @@ def forget_old_bodies() -> int:
             return forgotten
 
 
+def is_usable_now(event: IntegrationEvent) -> bool:
+    """Read a kept notification anew, without saving it, and tell whether the hub has a use for it by now."""
+    _read(event, event.connector)
+    return event.status == Status.RECEIVED
+
+
 def _read(event: IntegrationEvent, connector: Connector) -> None:
     try:
         notice = read_notice(connector.kind, bytes(event.body))
@@ -270,14 +276,7 @@ def _process_order(claim: Claim, connector: Connector, channel: Channel) -> None
         _park(claim, connector, unmapped)
         return
     except StatusUnknown as unknown:
-        _settle(
-            claim,
-            list(claim.attempts),
-            status=Status.MAPPING,
-            error_code="status_unknown",
-            error_msg=f"the hub does not know what {unknown.word!r} means"[:500],
-            waiting_for=[STATUS_KEY + unknown.word],
-        )
+        _settle(claim, list(claim.attempts), **parked_status(unknown))
         return
     log.info("order_read", connector_id=connector.pk, order=read.order.external_id, outcome=outcome.value)
     if read.trouble is not None:
@@ -289,11 +288,15 @@ def _process_order(claim: Claim, connector: Connector, channel: Channel) -> None
 
 
 def _take_in(claim: Claim, connector: Connector, read: Reading) -> Outcome:
-    """Effect key, order and stock, all in one transaction (T2)."""
+    return take_in(connector, read, trace_id=claim.trace_id)
+
+
+def take_in(connector: Connector, read: Reading, *, trace_id: uuid.UUID) -> Outcome:
+    """Effect key, order and stock, all in one transaction (T2). Raises what `intake.take_in` raises."""
     with transaction.atomic():
         if read.trouble is None and not _claim_effect(effect_key(connector, read)):
             return Outcome.UNCHANGED
-        return intake.take_in(connector, read, trace_id=claim.trace_id)
+        return intake.take_in(connector, read, trace_id=trace_id)
 
 
 def _finish(claim: Claim, connector: Connector, read: Reading, details: reading.Details, outcome: Outcome) -> None:
@@ -403,15 +406,27 @@ def _park(claim: Claim, connector: Connector, unmapped: MappingNeeded) -> None:
                     "title": line.title[:300],
                 },
             )
-        waiting_for = [intake.listing_key(line.item_id, line.variation_id) for line in unmapped.lines]
-        _settle(
-            claim,
-            list(claim.attempts),
-            status=Status.MAPPING,
-            error_code="mapping_needed",
-            error_msg=f"not mapped to a product: {unmapped}"[:500],
-            waiting_for=waiting_for,
-        )
+        _settle(claim, list(claim.attempts), **parked(unmapped))
+
+
+def parked(unmapped: MappingNeeded) -> dict[str, object]:
+    """Return the values of an event that waits until listings are mapped."""
+    return {
+        "status": Status.MAPPING,
+        "error_code": "mapping_needed",
+        "error_msg": f"not mapped to a product: {unmapped}"[:500],
+        "waiting_for": [intake.listing_key(line.item_id, line.variation_id) for line in unmapped.lines],
+    }
+
+
+def parked_status(unknown: StatusUnknown) -> dict[str, object]:
+    """Return the values of an event that waits until somebody says what a channel's status means."""
+    return {
+        "status": Status.MAPPING,
+        "error_code": "status_unknown",
+        "error_msg": f"the hub does not know what {unknown.word!r} means"[:500],
+        "waiting_for": [STATUS_KEY + unknown.word],
+    }
 
 
 STATUS_KEY = "status:"

@@ -18,6 +18,41 @@ from apps.connectors.models import Connector
 from apps.tenants.models import Tenant
 
 
+class Reprocess(models.Model):
+    """Events that were sent through the road again: who, why, when, how many; or the plan of it (`plans.py`)."""
+
+    class Status(models.TextChoices):
+        QUEUED = "ENFILEIRADO", _("In the queue")
+        PLANNED = "PLANEJADO", _("Planned")
+        APPLIED = "APLICADO", _("Applied")
+        REFUSED = "RECUSADO", _("Refused: something changed meanwhile")
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False, db_column="reprocess_id")
+    tenant = models.ForeignKey(Tenant, models.PROTECT, related_name="+", verbose_name=_("tenant"), db_index=False)
+    actor = models.CharField(_("who"), max_length=100)
+    reason = models.CharField(_("why"), max_length=300, blank=True)
+    status = models.CharField(_("status"), max_length=16, choices=Status)
+    count = models.PositiveIntegerField(_("events"))
+    event_ids = ArrayField(models.BigIntegerField(), default=list, blank=True)  # of a plan
+    plan = models.JSONField(_("plan"), null=True, blank=True)  # every row that would change, before and after
+    plan_hash = models.CharField(max_length=64, blank=True)  # of the plan and of what it was computed from
+    created_at = models.DateTimeField(_("when"), auto_now_add=True)
+    applied_at = models.DateTimeField(_("applied at"), null=True)
+
+    TENANT_PATH: ClassVar[str] = "tenant"
+
+    class Meta:
+        db_table = "reprocessamento"
+        verbose_name = _("reprocessing")
+        verbose_name_plural = _("reprocessings")
+        indexes: ClassVar[list[models.Index]] = [
+            models.Index(fields=["tenant", "-created_at"], name="ix_reprocesso_newest")
+        ]
+
+    def __str__(self) -> str:
+        return str(self.pk)
+
+
 class IntegrationEvent(models.Model):
     """One delivery from a channel."""
 
@@ -52,6 +87,9 @@ class IntegrationEvent(models.Model):
     interruptions = models.PositiveSmallIntegerField(default=0)  # leases in a row that nobody ended
     next_attempt_at = models.DateTimeField(_("next try"), null=True)
     reprocess_count = models.PositiveIntegerField(_("reprocessed"), default=0)
+    reprocess = models.ForeignKey(  # the last time it was sent through again
+        Reprocess, models.SET_NULL, null=True, related_name="+", verbose_name=_("reprocessing"), db_index=False
+    )
     trace_id = models.UUIDField(_("trace id"), default=uuid.uuid4)
     received_at = models.DateTimeField(_("received at"), auto_now_add=True)
     processed_at = models.DateTimeField(_("processed at"), null=True)

@@ -5,6 +5,7 @@ orders of its pack, the label, the recipient. Stock comes first: details are rea
 """
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import structlog
@@ -82,8 +83,19 @@ def read(channel: Channel, connector: Connector, external_id: str) -> Reading:
         return Reading(order, None, trouble)
 
 
-def read_details(channel: Channel, connector: Connector, reading: Reading) -> Details:
-    """Return what else is needed of an order that was taken in, asking only for what the hub does not have."""
+def read_details(
+    channel: Channel,
+    connector: Connector,
+    reading: Reading,
+    *,
+    may_be_new: bool = False,
+    read_label: Callable[[str], Label | None] | None = None,
+) -> Details:
+    """Return what else is needed of an order that was taken in, asking only for what the hub does not have.
+
+    may_be_new: the order need not have been taken in yet.
+    read_label: asked for a parcel's label instead of the channel, for which to give it means that it is printed.
+    """
     order, words = reading.order, reading.words
     if rules.judge(words).state not in (rules.State.RECEIVED, rules.State.PICKED_UP):
         return Details(frozenset(), None, None)
@@ -93,9 +105,9 @@ def read_details(channel: Channel, connector: Connector, reading: Reading) -> De
         .first()
     )
     has_label = known is not None and known.package is not None and known.package.label_enc != ""
-    has_buyer = known is None or Recipient.objects.filter(order=known).exists()
+    has_buyer = not may_be_new if known is None else Recipient.objects.filter(order=known).exists()
     return Details(
         pack=channel.pack(order.pack_id) if order.pack_id else frozenset(),
-        label=channel.label(order.shipment_id) if rules.is_printable(words) and not has_label else None,
+        label=(read_label or channel.label)(order.shipment_id) if rules.is_printable(words) and not has_label else None,
         buyer=None if has_buyer else channel.buyer(order),
     )

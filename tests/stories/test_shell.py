@@ -55,7 +55,7 @@ def test_from_nothing_to_a_synchronised_sale(transactional_db: None, live_server
     assert control.item(item)["available_quantity"] == 7
     assert run("prove") == {"holds": True, "findings": []}
     event = IntegrationEvent.objects.get(topic="orders_v2")
-    assert run("reprocess", str(event.pk)) == {"reprocessed": 1}
+    assert run("reprocessar", str(event.pk)) == {"reprocessed": 1}
     work_until_quiet()
     event.refresh_from_db()
     assert (event.status, event.reprocess_count) == ("DUPLICADO", 1)
@@ -97,8 +97,8 @@ def test_an_api_key_is_shown_once_and_kept_as_a_hash(db: None) -> None:
         (["create_api_key", "--tenant=bruno"], "There is no tenant 'bruno'. Known: ana."),
         (["receive_stock", "--tenant=ana", "--sku=X", "--location=A", "--quantity=1"], "has no product 'X'"),
         (["import_listings", "--connector=99"], "There is no connector 99"),
-        (["reprocess"], "Say which events"),
-        (["reprocess", "--since=yesterday"], "is not a moment with a zone"),
+        (["reprocessar"], "Say which events"),
+        (["reprocessar", "--since=yesterday"], "is not a moment with a zone"),
         (["create_connector", "--tenant=ana", "--client-id=1"], "Give --client-secret"),
     ],
 )
