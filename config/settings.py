@@ -188,6 +188,7 @@ ORDER_SEARCH_FIRST_HOURS = env.integer("ORDER_SEARCH_FIRST_HOURS", 0, low=0, hig
 CHANNEL_BREAKER_FAILURES = env.integer("CHANNEL_BREAKER_FAILURES", 5, low=0, high=1000)
 CHANNEL_BREAKER_SECONDS = env.integer("CHANNEL_BREAKER_SECONDS", 30, low=1, high=3600)
 EVENT_RETRY_PAUSES_SECONDS = env.pauses("EVENT_RETRY_PAUSES_SECONDS", "30,120,600")
+METRICS_TOKEN = env.text("METRICS_TOKEN", "")
 
 # --- Subscribers: where events may be posted to -------------------------------------------------------------------
 

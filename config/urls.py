@@ -6,7 +6,7 @@ from django.urls import include, path
 from django.views.generic import RedirectView
 
 import apps.events.urls
-from config import api_docs, health
+from config import api_docs, health, metrics
 
 urlpatterns = [
     path("v1/", include("apps.inventory.urls")),  # first: the hot paths are found soonest
@@ -27,4 +27,5 @@ urlpatterns = [
     path("internal/integracoes/", include(apps.events.urls.internal)),
     path("healthz", health.alive, name="healthz"),
     path("readyz", health.ready, name="readyz"),
+    path("metrics", metrics.metrics, name="metrics"),
 ]

@@ -120,6 +120,8 @@ class IntegrationEvent(models.Model):
             models.Index(fields=["connector", "topic", "received_at"], name="ix_evento_rhythm"),
             # the one reader is inbox.wake_mapped
             models.Index(fields=["connector"], condition=Q(status="MAPEAMENTO"), name="ix_evento_mapping"),
+            # the one reader is backlog.measure
+            models.Index(fields=["channel", "error_code"], condition=Q(status="ERRO"), name="ix_evento_error"),
             # what waits for its integration to be switched on; the one reader is inbox.obey_flags
             models.Index(fields=["connector"], condition=Q(status="AGUARDANDO"), name="ix_evento_held"),
         ]

@@ -217,6 +217,10 @@ CHANGES: list[dict[str, object]] = [
 ]
 
 
+RECENT = 12
+"""Orders that still change and are reprocessed again and again; the older ones are left in peace."""
+
+
 def something_happens(market: Market, orders: list[str], chance: random.Random) -> None:
     """Let buyers buy, parcels move and goods arrive, without a word to the hub."""
     for _ in range(chance.randint(1, 3)):
@@ -226,7 +230,7 @@ def something_happens(market: Market, orders: list[str], chance: random.Random) 
         elif not orders or chance.random() < 0.6:
             orders.append(market.sell(chance.choice(["SHIRT", "MUG"]), chance.randint(1, 3), force=True))
         else:
-            market.control.edit_order(int(chance.choice(orders)), **chance.choice(CHANGES))
+            market.control.edit_order(int(chance.choice(orders[-RECENT:])), **chance.choice(CHANGES))
     if chance.random() < 0.3:
         market.receive("SHIRT", chance.randint(1, 5))
 
@@ -241,7 +245,7 @@ def test_what_was_predicted_is_what_happens(quiet: Market) -> None:
     rounds = int(os.environ.get("SALDO_REPROCESSES", "60"))
     while applied + refused < rounds:
         something_happens(quiet, orders, chance)
-        recent = orders[-12:]
+        recent = orders[-RECENT:]
         row = planned(
             quiet, *(heard(quiet, one) for one in chance.sample(recent, chance.randint(1, min(5, len(recent)))))
         )
