@@ -1,8 +1,6 @@
-"""What an error code means for stock, and what a person can do about it: a table, so that a new code is one line.
+"""What the pages say of an error code, from the catalogue (`common/error_codes.py`)."""
 
-The codes come from the channels (`ChannelError.code`), the inbox and the push. tests/console/test_pages.py fails when
-the code of a room names one that this table does not explain.
-"""
+from dataclasses import replace
 
 from dataclasses import dataclass
 
@@ -196,6 +194,7 @@ UNKNOWN = Advice(
     _("The channel refused for a reason that the hub does not know yet."),
     _("Read the technical detail; send support the trace id if it does not help."),
 )
+from apps.common.error_codes import ADVICE, GIVEN_UP, UNKNOWN, WAIT, Advice
 
 
 def explain(code: str, *, has_given_up: bool = False) -> Advice | None:
@@ -206,4 +205,4 @@ def explain(code: str, *, has_given_up: bool = False) -> Advice | None:
     if not code:
         return None
     advice = ADVICE.get(code, UNKNOWN)
-    return Advice(advice.meaning, GIVEN_UP) if has_given_up and advice.action is WAIT else advice
+    return replace(advice, action=GIVEN_UP) if has_given_up and advice.action is WAIT else advice

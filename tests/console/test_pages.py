@@ -26,6 +26,7 @@ from django.urls import reverse
 from django.utils import timezone, translation
 from django.utils.translation.template import templatize
 
+from apps.common.error_codes import ADVICE
 from apps.common.http import Answer
 from apps.connectors.mercadolivre import client as ml_client
 from apps.connectors.mercadolivre import oauth as ml_oauth
@@ -33,6 +34,7 @@ from apps.connectors.models import Connector, Listing
 from apps.console import masking
 from apps.console.errors import ADVICE
 from apps.events.models import IntegrationEvent, SilentTopic, Watch
+from apps.events.models import IntegrationEvent
 from apps.inventory import ledger
 from apps.inventory.models import Balance, Movement
 from apps.notifications.models import Notification, PickupCounter

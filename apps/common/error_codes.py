@@ -1,0 +1,270 @@
+"""The error catalogue: every code, what it means, what it means for stock, what to do. A new code is one line.
+
+The codes come from the channels (`ChannelError.code`), the inbox, the push and the notifications; pages and shell speak
+from this one table. Errors of callers of the API have a catalogue of their own (`problem_codes.py`).
+tests/console/test_pages.py fails when the code of a room names one that this table does not explain.
+"""
+
+from dataclasses import dataclass
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """One error, explained: what it means, what to do, and what is to be thought of the stock meanwhile.
+
+    passes: the hub tries again by itself, and that may be enough.
+    """
+
+    meaning: Promise
+    action: Promise
+    stock: Promise
+    passes: bool = False
+
+
+ALL_WAITS = _("Nothing was changed. Sales and numbers of this account wait and are caught up afterwards.")
+LISTING_WAITS = _("The hub's stock is right; the channel may show an old number for this listing.")
+ACCOUNT_WAITS = _("The hub's stock is right but for this account: its new sales and numbers wait.")
+SALE_WAITS = _("The sold units are not reserved yet, so they are still offered elsewhere.")
+SALE_MAY_WAIT = _("If this was a sale, its units are not reserved yet, so they are still offered elsewhere.")
+UNTOUCHED = _("Stock is not concerned.")
+
+
+WAIT = _("Nothing: the hub tries again by itself.")
+GIVEN_UP = _("The hub tried several times and stopped. Reprocess the event once the cause is gone.")
+CHECK_LISTING = _("Open the listing at the channel, correct it there, then use “Synchronise now”.")
+SEND_LATER = _("The hub tries a few times. If none succeeds, send the notification again once the cause is gone.")
+AUTHORISE = _("Authorise the account again at the channel; everything that waited then goes out by itself.")
+
+ADVICE: dict[str, Advice] = {
+    # nobody answered, or not in time
+    "timeout": Advice(_("The channel did not answer within 5 seconds."), WAIT, ALL_WAITS, passes=True),
+    "connection_failed": Advice(_("The channel could not be reached."), WAIT, ALL_WAITS, passes=True),
+    "server_error": Advice(_("The channel had a failure of its own."), WAIT, ALL_WAITS, passes=True),
+    "circuit_open": Advice(
+        _("The channel did not answer several calls in a row, so it is left alone for a moment."),
+        WAIT,
+        ALL_WAITS,
+        passes=True,
+    ),
+    "rate_limited": Advice(_("The channel asked for fewer calls per minute."), WAIT, ALL_WAITS, passes=True),
+    "credentials_unreadable": Advice(
+        _("The stored credentials cannot be opened with the keys the hub has."),
+        _("Put the missing key back into FIELD_ENCRYPTION_KEYS, or connect the account again."),
+        ACCOUNT_WAITS,
+    ),
+    "shipment_not_found": Advice(
+        _("The channel does not know the order's shipment (yet)."), WAIT, ALL_WAITS, passes=True
+    ),
+    "conflict": Advice(
+        _("The channel was changing this listing at the same moment."), WAIT, LISTING_WAITS, passes=True
+    ),
+    "unreadable_answer": Advice(
+        _("The channel answered something that cannot be read."),
+        _("The hub tries again by itself. If it stays, send support the trace id."),
+        ALL_WAITS,
+        passes=True,
+    ),
+    "too_large": Advice(_("The channel's answer was far too large."), WAIT, ALL_WAITS, passes=True),
+    "not_http": Advice(_("What answered was not the channel."), WAIT, ALL_WAITS, passes=True),
+    "redirected": Advice(
+        _("The channel pointed to another address; the hub does not follow."),
+        _("Check the channel's address in the installation's settings."),
+        ALL_WAITS,
+    ),
+    "forbidden_address": Advice(
+        _("The address is not on the public internet, so the hub did not call it."),
+        _("Give an address that everybody can reach, or have the operator allow the network (SUBSCRIBER_NETWORKS)."),
+        UNTOUCHED,
+    ),
+    # the listing
+    "item_not_found": Advice(
+        _("The channel has no listing with this id."),
+        _("Was it deleted or moved to another account? Map the product to the new listing."),
+        LISTING_WAITS,
+    ),
+    "variation_not_found": Advice(
+        _("The listing no longer has this variation."),
+        _("Map the product to the variation that replaced it."),
+        LISTING_WAITS,
+    ),
+    "not_found": Advice(_("The channel has nothing under this id."), _("Check the id at the channel."), LISTING_WAITS),
+    "invalid_id": Advice(
+        _("This id cannot exist at the channel; nothing was asked."), _("Correct the listing's id."), LISTING_WAITS
+    ),
+    "item_closed": Advice(
+        _("The listing is closed, so its stock cannot change."),
+        _("Relist it at the channel, or ignore this."),
+        LISTING_WAITS,
+    ),
+    "item_under_review": Advice(
+        _("The channel is reviewing the listing and lets nobody change it."),
+        _("Resolve the pending issue at the channel; the hub tries again by itself."),
+        LISTING_WAITS,
+        passes=True,
+    ),
+    "stock_managed_by_channel": Advice(
+        _("The channel's own warehouse (Full) keeps this stock."), _("Nothing: the number is the channel's."), UNTOUCHED
+    ),
+    "quantity_invalid": Advice(
+        _("The channel does not accept this number for the listing."), CHECK_LISTING, LISTING_WAITS
+    ),
+    "validation_failed": Advice(
+        _("The channel refused the change because of the listing's data."), CHECK_LISTING, LISTING_WAITS
+    ),
+    "ignored_by_channel": Advice(
+        _("The channel said yes, but shows another number."),
+        _("The hub sends it again. If it stays, look for a promotion or a limit on the listing."),
+        LISTING_WAITS,
+        passes=True,
+    ),
+    "forbidden": Advice(
+        _("This account may not change the listing."),
+        _("Check that the listing belongs to this account and that the application may write."),
+        LISTING_WAITS,
+    ),
+    # the account
+    "unauthorized": Advice(_("The channel no longer accepts the account's authorisation."), AUTHORISE, ACCOUNT_WAITS),
+    "unauthorized_application": Advice(
+        _("The application lacks the permission for this call, or the channel blocked it."),
+        _("Check the application's permissions at the channel, then authorise the account again."),
+        ACCOUNT_WAITS,
+    ),
+    "reauthorize": Advice(_("The account is stopped until somebody authorises it again."), AUTHORISE, ACCOUNT_WAITS),
+    "invalid_grant": Advice(
+        _("The authorisation expired, was revoked or was used elsewhere."), AUTHORISE, ACCOUNT_WAITS
+    ),
+    "invalid_operator_user_id": Advice(
+        _("The authorisation was given by a collaborator's account."),
+        _("Authorise again with the main account of the shop."),
+        ACCOUNT_WAITS,
+    ),
+    "invalid_client": Advice(
+        _("The channel does not know this application, or its secret changed."),
+        _("Enter the application's id and secret again, then authorise the account."),
+        ACCOUNT_WAITS,
+    ),
+    "unauthorized_client": Advice(
+        _("The channel does not let this application renew the access."),
+        _("Check the application's permissions at the channel, then authorise the account again."),
+        ACCOUNT_WAITS,
+    ),
+    "token_refused": Advice(_("The channel refused to renew the access."), WAIT, ACCOUNT_WAITS, passes=True),
+    # the event
+    "status_unknown": Advice(
+        _("The order is in a state that the hub does not know."),
+        _("Say what the word means on the page of mappings; the order is then taken in by itself. No stock was moved."),
+        SALE_WAITS,
+    ),
+    "mapping_needed": Advice(
+        _("The order has a listing that is mapped to no product; no stock was reserved."),
+        _("Map the listing to a product: the order then comes in by itself within a second."),
+        SALE_WAITS,
+    ),
+    "order_not_found": Advice(
+        _("The channel does not show this order (yet)."),
+        _("Check the number at the channel. If the order is there, reprocess the event."),
+        SALE_MAY_WAIT,
+        passes=True,
+    ),
+    "foreign_order": Advice(
+        _("The order is another seller's: this account only bought it."),
+        _("Nothing: a purchase moves no stock for sale."),
+        UNTOUCHED,
+    ),
+    "unreadable": Advice(
+        _("What arrived is not a notification that can be read."),
+        _("Nothing was done. If the channel really sent it, send support the trace id."),
+        SALE_MAY_WAIT,
+    ),
+    "foreign_application": Advice(
+        _("The notification is of another application."),
+        _("At the channel, give this address only to the application of this connector."),
+        UNTOUCHED,
+    ),
+    "unknown_account": Advice(
+        _("No connector has the account that the notification names."),
+        _("Connect that account, then reprocess this event."),
+        SALE_MAY_WAIT,
+    ),
+    "worker_died": Advice(
+        _("Every worker that took this event stopped in the middle."),
+        _("Send support the trace id, then reprocess."),
+        SALE_MAY_WAIT,
+    ),
+    "internal_error": Advice(
+        _("The hub failed here; the fault is ours."),
+        _("Reprocess once. If it comes back, send support the trace id."),
+        SALE_MAY_WAIT,
+    ),
+    # telling an order's recipient
+    "order_not_ready": Advice(
+        _("The order was not ready any more when its turn came, so nobody was told."),
+        _("Nothing: it was picked up or cancelled meanwhile."),
+        UNTOUCHED,
+    ),
+    "asked_again": Advice(
+        _("It was asked for anew before it was sent."),
+        _("Nothing: what was asked for last is sent instead."),
+        UNTOUCHED,
+    ),
+    "no_pickup_counter": Advice(
+        _("The connector has no pick-up counter any more."),
+        _("Set one up in the administration, then send the notification again."),
+        UNTOUCHED,
+    ),
+    "no_driver": Advice(
+        _("Nothing is installed that could send by this medium."),
+        _("Have the operator set EMAIL_URL or NOTIFICATION_…_DRIVER, or take the medium off the pick-up counter."),
+        UNTOUCHED,
+    ),
+    "no_phone": Advice(
+        _("The channel gave no phone number of the recipient, or it was erased."),
+        _("Tell the recipient by the channel."),
+        UNTOUCHED,
+    ),
+    "contact_unreadable": Advice(
+        _("The recipient's number cannot be opened with the keys the hub has."),
+        _("Put the missing key back into FIELD_ENCRYPTION_KEYS, then send the notification again."),
+        UNTOUCHED,
+    ),
+    "mail_refused": Advice(
+        _("The mail server did not take the message."),
+        _("Check the e-mail address of the pick-up counter, then send the notification again."),
+        UNTOUCHED,
+    ),
+    "mail_timeout": Advice(_("The mail server did not answer in time."), SEND_LATER, UNTOUCHED, passes=True),
+    "mail_unreachable": Advice(_("The mail server could not be reached."), SEND_LATER, UNTOUCHED, passes=True),
+    "driver_failed": Advice(
+        _("The driver of this medium failed; the log says where, by the number of the notification."),
+        SEND_LATER,
+        UNTOUCHED,
+        passes=True,
+    ),
+    "sender_died": Advice(_("Every worker that sent this stopped in the middle."), SEND_LATER, UNTOUCHED, passes=True),
+    "mail_login_refused": Advice(
+        _("The mail server refused the hub's user or password."),
+        _("Have the operator correct EMAIL_URL, then send the notification again."),
+        UNTOUCHED,
+    ),
+    "file_unwritable": Advice(
+        _("The local driver could not write its file."),
+        _("Have the operator check the folder of SALDO_DATA."),
+        UNTOUCHED,
+    ),
+    # the try
+    "interrupted": Advice(
+        _("The worker stopped before the answer was written down; the result is not known."),
+        _("Nothing: the number was sent again."),
+        LISTING_WAITS,
+        passes=True,
+    ),
+}
+
+UNKNOWN = Advice(
+    _("The channel refused for a reason that the hub does not know yet."),
+    _("Read the technical detail; send support the trace id if it does not help."),
+    SALE_MAY_WAIT,
+)
