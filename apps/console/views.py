@@ -18,6 +18,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST, require_safe
 
+from apps.connectors import breaker
 from apps.connectors.models import Connector, Listing
 from apps.console import mapping, masking, timeline
 from apps.console.filters import TOPICS, EventFilters, ListingFilters, OrderFilters, StockFilters, SyncFilters
@@ -389,6 +390,10 @@ def connectors(request: HttpRequest) -> HttpResponse:
     accounts = Connector.objects.defer(*SECRET_COLUMNS).select_related("watch").prefetch_related("silent_topics")
     rows = access.owned(request, accounts.annotate(**counts).order_by("name", "id"))
     return render(request, "console/connectors.html", {"connectors": rows})
+    rows = access.owned(request, Connector.objects.defer(*SECRET_COLUMNS).annotate(**counts).order_by("name", "id"))
+    found = breaker.states(row.pk for row in rows)
+    left_alone = {pk for pk, state in found.items() if state is not breaker.State.CLOSED}
+    return render(request, "console/connectors.html", {"connectors": rows, "left_alone": left_alone})
 
 
 @login_required

@@ -188,6 +188,7 @@ class Claim:
     resource_kind: str
     external_id: str
     trace_id: uuid.UUID
+    tenant_id: int
     interruptions: int  # leases in a row that nobody ended, before this one
     attempts: dict[int, int]  # event id -> how often it was claimed; the first is the oldest
 
@@ -206,7 +207,8 @@ UPDATE integracao_evento e
    SET lease_id = due.lease_id, next_attempt_at = now() + make_interval(secs => %s), attempts = e.attempts + 1,
        interruptions = CASE WHEN e.lease_id IS NULL THEN 0 ELSE e.interruptions + 1 END
   FROM due WHERE e.id = due.id
-RETURNING e.id, e.attempts, e.interruptions, e.lease_id, e.connector_id, e.resource_kind, e.external_id, e.trace_id
+RETURNING e.id, e.attempts, e.interruptions, e.lease_id, e.connector_id, e.resource_kind, e.external_id, e.trace_id,
+          e.tenant_id
 """  # noqa: S608  every part is a constant of ours
 
 
@@ -217,13 +219,14 @@ def claim_due() -> Claim | None:
         rows = sorted(cursor.fetchall())
     if not rows:
         return None
-    lease_id, connector_id, resource_kind, external_id, trace_id = rows[0][3:]
+    lease_id, connector_id, resource_kind, external_id, trace_id, tenant_id = rows[0][3:]
     return Claim(
         lease_id=lease_id,
         connector_id=connector_id,
         resource_kind=resource_kind,
         external_id=external_id,
         trace_id=trace_id,
+        tenant_id=tenant_id,
         interruptions=max(row[2] for row in rows),
         attempts={row[0]: row[1] for row in rows},
     )
@@ -238,7 +241,8 @@ def process_next() -> bool:
     claim = claim_due()
     if claim is None:
         return False
-    with structlog.contextvars.bound_contextvars(trace_id=str(claim.trace_id), event_id=min(claim.attempts)):
+    named = {"trace_id": str(claim.trace_id), "event_id": min(claim.attempts), "tenant": claim.tenant_id}
+    with structlog.contextvars.bound_contextvars(**named):
         if claim.interruptions >= INTERRUPTIONS_MAX:
             _set_aside(claim, "worker_died", "every worker that took this event died of it")
             return True

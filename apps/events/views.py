@@ -37,5 +37,6 @@ def ml_notification(request: HttpRequest, token: str) -> HttpResponse:
     if body is None:
         return HttpResponse(status=413)
     event = inbox.store(connector, body)
-    log.info("notification_stored", event_id=event.pk, topic=event.topic, trace_id=str(event.trace_id))
+    named = {"trace_id": str(event.trace_id), "event_id": event.pk, "tenant": event.tenant_id}
+    log.info("notification_stored", topic=event.topic, **named)
     return HttpResponse(status=200)

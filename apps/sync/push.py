@@ -45,7 +45,8 @@ def push_next() -> bool:
     claim = queue.claim_due()
     if claim is None:
         return False
-    with structlog.contextvars.bound_contextvars(trace_id=str(claim.trace_id or uuid.uuid4())):
+    named = {"trace_id": str(claim.trace_id or uuid.uuid4()), "tenant": claim.tenant_id}
+    with structlog.contextvars.bound_contextvars(**named):
         try:
             _push(claim, claimed_at)
         except (OperationalError, InterfaceError):

@@ -114,6 +114,7 @@ class Claim:
     attempt: int
     movement_id: int | None
     trace_id: UUID | None
+    tenant_id: int
     was_interrupted: bool  # an earlier lease ran out: somebody died in mid-call
 
 
@@ -131,7 +132,8 @@ UPDATE integracao_anuncio l
    SET lease_id = gen_random_uuid(), lease_expires_at = now() + make_interval(secs => %s),
        due_at = NULL, attempts = l.attempts + 1
   FROM due WHERE l.id = due.id
-RETURNING l.id, l.lease_id, l.attempts, l.cause_movement_id, l.cause_trace_id, due.was_interrupted
+RETURNING l.id, l.lease_id, l.attempts, l.cause_movement_id, l.cause_trace_id, l.tenant_id,
+          due.was_interrupted
 """  # noqa: S608  every part is a constant of ours
 
 

@@ -6,11 +6,13 @@ from typing import Any
 
 import pytest
 from django.core.cache import cache
+from django.test import Client
 
 from apps.connectors import breaker, credentials
 from apps.connectors.breaker import Breaker, State
 from apps.connectors.channel import ChannelError
 from apps.events.models import IntegrationEvent
+from tests.factories import member
 from tests.market import Market, let_time_pass, work_until_quiet
 
 DOWN = {"path": "^/orders/", "action": "status", "status": 503}
@@ -117,3 +119,13 @@ def test_without_redis_calls_go_through(market: Market, soon: None, settings: An
     market.control.faults(DOWN)
     assert [ask(market) for _ in range(5)] == ["server_error"] * 5
     assert state(market) is State.CLOSED
+
+
+def test_the_connectors_page_says_that_an_account_is_left_alone(market: Market, soon: None) -> None:
+    client = Client(headers={"accept-language": "en"})
+    client.force_login(member(market.tenant))
+    sentence = "left alone for a moment"
+    assert sentence not in client.get("/console/conectores/").content.decode()
+    for _ in range(3):
+        Breaker(market.connector.pk).failed()
+    assert sentence in client.get("/console/conectores/").content.decode()
