@@ -50,6 +50,14 @@ ADVICE: dict[str, Advice] = {
         passes=True,
     ),
     "rate_limited": Advice(_("The channel asked for fewer calls per minute."), WAIT, ALL_WAITS, passes=True),
+    "too_many_orders": Advice(
+        _("More orders changed within one hour than the channel's search shows."),
+        _("The hub searches again by itself; orders that the channel tells of arrive as ever. Look whether they do."),
+        ALL_WAITS,
+    ),
+    "list_keeps_moving": Advice(
+        _("The channel's list of orders changed faster than it could be read."), WAIT, ALL_WAITS, passes=True
+    ),
     "credentials_unreadable": Advice(
         _("The stored credentials cannot be opened with the keys the hub has."),
         _("Put the missing key back into FIELD_ENCRYPTION_KEYS, or connect the account again."),

@@ -389,8 +389,6 @@ def connectors(request: HttpRequest) -> HttpResponse:
     }
     accounts = Connector.objects.defer(*SECRET_COLUMNS).select_related("watch").prefetch_related("silent_topics")
     rows = access.owned(request, accounts.annotate(**counts).order_by("name", "id"))
-    return render(request, "console/connectors.html", {"connectors": rows})
-    rows = access.owned(request, Connector.objects.defer(*SECRET_COLUMNS).annotate(**counts).order_by("name", "id"))
     found = breaker.states(row.pk for row in rows)
     left_alone = {pk for pk, state in found.items() if state is not breaker.State.CLOSED}
     return render(request, "console/connectors.html", {"connectors": rows, "left_alone": left_alone})

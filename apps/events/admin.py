@@ -6,8 +6,7 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from apps.events.models import IdempotencyKey, IntegrationEvent, SilentTopic, Watch
-from apps.events.models import IdempotencyKey, IntegrationEvent, Reprocess
+from apps.events.models import IdempotencyKey, IntegrationEvent, Reprocess, SilentTopic, Watch
 from apps.tenants.admin import PlatformAdmin, ReadOnlyAdmin
 
 CONTENTS = ("body", "payload")

@@ -10,7 +10,7 @@ import structlog
 from django.db import connection, transaction
 
 from apps.connectors import credentials
-from apps.connectors.channel import ChannelError, Poison, open_channel, read_notice
+from apps.connectors.channel import ChannelError, Poison, read_notice
 from apps.connectors.models import Connector
 from apps.events import inbox
 from apps.events.models import IntegrationEvent, Watch
@@ -63,7 +63,7 @@ def _trust(connector: Connector) -> tuple[int, int]:
 
 
 def _read_with(connector: Connector) -> int:
-    channel = open_channel(connector.kind, credentials.ConnectorTokens(connector.pk))
+    channel = credentials.open_connector(connector)
     return sum(_store_new(connector, bodies) for bodies in channel.missed_notices(connector.client_id))
 
 

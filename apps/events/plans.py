@@ -163,12 +163,13 @@ def _gather(
             key = (event.connector_id, external_id)
             sales.setdefault(key, Sale(event.connector, external_id, [])).events.append(event)
     gathered.sales = [sales[key] for key in sorted(sales)]
-    channels: dict[int, Channel] = {}
+    channels = {sale.connector.pk: credentials.open_connector(sale.connector) for sale in gathered.sales}
     for number, sale in enumerate(gathered.sales, 1):
-        channel = channels.setdefault(sale.connector.pk, credentials.open_connector(sale.connector))
-        _ask(channel, sale, read_label)
+        _ask(channels[sale.connector.pk], sale)
         if on_progress:
             on_progress(number, len(gathered.sales))
+    for sale in gathered.sales:  # after all parcels were read: a label that was given changes what its parcel says
+        _ask_details(channels[sale.connector.pk], sale, read_label)
     return gathered
 
 
@@ -185,14 +186,19 @@ def _orders_behind(event: IntegrationEvent, gathered: Gathered) -> Iterable[str]
         return []
 
 
-def _ask(channel: Channel, sale: Sale, read_label: ReadLabel | None) -> None:
+def _ask(channel: Channel, sale: Sale) -> None:
     try:
         sale.read = reading.read(channel, sale.connector, sale.external_id)
         sale.trouble = sale.read.trouble
-        if sale.trouble is None:
-            sale.details = reading.read_details(
-                channel, sale.connector, sale.read, may_be_new=True, read_label=read_label
-            )
+    except ChannelError as trouble:
+        sale.trouble = trouble
+
+
+def _ask_details(channel: Channel, sale: Sale, read_label: ReadLabel | None) -> None:
+    if sale.read is None or sale.trouble is not None:
+        return
+    try:
+        sale.details = reading.read_details(channel, sale.connector, sale.read, may_be_new=True, read_label=read_label)
     except ChannelError as trouble:
         sale.trouble = trouble
 

@@ -23,7 +23,7 @@ from django.db.models import Max, Q
 from django.utils import timezone
 
 from apps.connectors import credentials
-from apps.connectors.channel import Channel, ChannelError, FoundOrder, OrderPage, open_channel
+from apps.connectors.channel import Channel, ChannelError, FoundOrder, OrderPage
 from apps.connectors.models import Connector
 from apps.events.inbox import KIND_ORDERS
 from apps.events.models import IntegrationEvent, Watch
@@ -162,7 +162,7 @@ class Search:
     channel: Channel = field(init=False)
 
     def __post_init__(self) -> None:
-        self.channel = open_channel(self.connector.kind, credentials.ConnectorTokens(self.connector.pk))
+        self.channel = credentials.open_connector(self.connector)
 
     def run(self) -> bool:
         """Search window by window, the oldest first. Returns False when it paused before the last. Raises ChannelError.

@@ -32,9 +32,7 @@ from apps.connectors.mercadolivre import client as ml_client
 from apps.connectors.mercadolivre import oauth as ml_oauth
 from apps.connectors.models import Connector, Listing
 from apps.console import masking
-from apps.console.errors import ADVICE
 from apps.events.models import IntegrationEvent, SilentTopic, Watch
-from apps.events.models import IntegrationEvent
 from apps.inventory import ledger
 from apps.inventory.models import Balance, Movement
 from apps.notifications.models import Notification, PickupCounter

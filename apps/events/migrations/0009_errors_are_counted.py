@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("events", "0004_events_know_their_reprocess")]
+    dependencies = [("events", "0008_events_know_their_reprocess")]
 
     operations = [
         migrations.AddIndex(

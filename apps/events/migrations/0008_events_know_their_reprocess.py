@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("events", "0003_reprocessings")]
+    dependencies = [("events", "0007_reprocessings")]
 
     operations = [
         migrations.AddField(

@@ -8,7 +8,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("events", "0002_events_wait_for_their_integration"), ("tenants", "0004_feature_flags")]
+    dependencies = [("events", "0006_topics_fall_silent"), ("tenants", "0004_feature_flags")]
 
     operations = [
         migrations.CreateModel(
