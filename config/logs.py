@@ -9,14 +9,14 @@ from typing import Any
 
 import structlog
 
-SECRET_ADDRESS = re.compile(r"(/notificacoes/)[\w-]+")
+SECRET_ADDRESS = re.compile(r"(/notificacoes/)[\w-]+|(/ml/retorno/\?)\S+")
 
 
 def hide_addresses(logger: Any, method: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Cut the secret part out of notification addresses: whoever reads the log must not be able to post there."""
+    """Cut the secret part out of addresses: whoever reads the log must not be able to post or authorise there."""
     for name, value in entry.items():
-        if isinstance(value, str) and "/notificacoes/" in value:
-            entry[name] = SECRET_ADDRESS.sub(r"\1…", value)
+        if isinstance(value, str) and ("/notificacoes/" in value or "/ml/retorno/" in value):
+            entry[name] = SECRET_ADDRESS.sub(r"\1\2…", value)
     return entry
 
 

@@ -33,6 +33,7 @@ UNTOUCHED = _("Stock is not concerned.")
 
 
 WAIT = _("Nothing: the hub tries again by itself.")
+ASK_AGAIN = _("Try again in a moment: what a person asked for is not repeated by itself.")
 GIVEN_UP = _("The hub tried several times and stopped. Reprocess the event once the cause is gone.")
 CHECK_LISTING = _("Open the listing at the channel, correct it there, then use “Synchronise now”.")
 SEND_LATER = _("The hub tries a few times. If none succeeds, send the notification again once the cause is gone.")
@@ -160,6 +161,64 @@ ADVICE: dict[str, Advice] = {
         ACCOUNT_WAITS,
     ),
     "token_refused": Advice(_("The channel refused to renew the access."), WAIT, ACCOUNT_WAITS, passes=True),
+    # connecting an account
+    "wrong_site": Advice(
+        _("The account is not of Mercado Livre Brazil (MLB); nothing was connected."),
+        _("Sign out at the channel, then authorise with a Brazilian account."),
+        UNTOUCHED,
+    ),
+    "account_connected_elsewhere": Advice(
+        _("The account is connected to another company already; two would tell it two numbers."),
+        _("Have it disconnected there first. If its calls fail there from now on, it must be authorised there again."),
+        UNTOUCHED,
+    ),
+    "account_connected_already": Advice(
+        _("The account has another connector of yours already; two would tell it two numbers."),
+        _("Open that connector and authorise it there again."),
+        UNTOUCHED,
+    ),
+    "other_account": Advice(
+        _("The authorisation is another account's than this connector's; nothing was changed."),
+        _("Sign out at the channel, sign in with the connector's own account, and authorise again."),
+        UNTOUCHED,
+    ),
+    "no_refresh_token": Advice(
+        _("The channel gave no lasting access; nothing was connected."),
+        _("Switch offline access (offline_access) on in the application's settings, then authorise again."),
+        UNTOUCHED,
+    ),
+    "consent_refused": Advice(
+        _("You cancelled at the channel; nothing was changed."), _("Authorise again whenever you want."), UNTOUCHED
+    ),
+    "consent_failed": Advice(
+        _("The channel sent no authorisation back; nothing was changed."),
+        _("Check the application's return address and permissions at the channel, then authorise again."),
+        UNTOUCHED,
+    ),
+    "state_unknown": Advice(
+        _("This authorisation was not begun here by you; nothing was changed."),
+        _("Begin it on the connector's page, and stay signed in until you are back."),
+        UNTOUCHED,
+    ),
+    "state_expired": Advice(
+        _("The authorisation took longer than ten minutes; nothing was changed."), _("Authorise again."), UNTOUCHED
+    ),
+    "state_used": Advice(
+        _("This authorisation was used already; nothing was changed by it now."),
+        _("See whether the connector works; if not, authorise again."),
+        UNTOUCHED,
+    ),
+    # the notification address calls itself
+    "echo_refused": Advice(
+        _("The notification address answered with an error, so notifications would be lost."),
+        _("Have the operator check SALDO_PUBLIC_URL and the proxy in front of the hub."),
+        SALE_MAY_WAIT,
+    ),
+    "echo_lost": Advice(
+        _("Something answered at the notification address, but nothing arrived here."),
+        _("Have the operator check SALDO_PUBLIC_URL: it leads to another installation or to a proxy's own page."),
+        SALE_MAY_WAIT,
+    ),
     # the event
     "status_unknown": Advice(
         _("The order is in a state that the hub does not know."),

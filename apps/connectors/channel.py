@@ -214,6 +214,10 @@ class Channel(Protocol):
         """Return whose token this is."""
         ...
 
+    def any_item(self) -> str:
+        """Return the id of one item the account sells; "" when it sells none."""
+        ...
+
     def order(self, external_id: str) -> OrderSnapshot:
         """Return the order as it stands now."""
         ...
@@ -324,5 +328,23 @@ def refresh_tokens(
     """Exchange a refresh token for a new pair. Raises ChannelError; account=True when the grant is gone."""
     pair: TokenPair = import_string(f"{FOLDERS[kind]}.oauth.refresh")(
         client_id=client_id, client_secret=client_secret, refresh_token=refresh_token, line=line
+    )
+    return pair
+
+
+def authorization_url(kind: str, *, client_id: str, redirect_uri: str, state: str, verifier: str) -> str:
+    """Return where a person's browser asks the channel for consent; `verifier` is PKCE's secret (RFC 7636)."""
+    url: str = import_string(f"{FOLDERS[kind]}.oauth.authorization_url")(
+        client_id=client_id, redirect_uri=redirect_uri, state=state, verifier=verifier
+    )
+    return url
+
+
+def exchange_code(
+    kind: str, *, client_id: str, client_secret: str, code: str, redirect_uri: str, verifier: str
+) -> TokenPair:
+    """Exchange the code that came back from the consent page for a pair. Raises ChannelError."""
+    pair: TokenPair = import_string(f"{FOLDERS[kind]}.oauth.exchange")(
+        client_id=client_id, client_secret=client_secret, code=code, redirect_uri=redirect_uri, verifier=verifier
     )
     return pair

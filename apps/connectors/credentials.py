@@ -22,6 +22,9 @@ log = structlog.get_logger(__name__)
 EXPIRY_MARGIN_SECONDS = 60
 """A token this close to its end is not used: the call would outlive it."""
 
+SHOWABLE_LENGTH_MIN = 16
+"""Of a shorter secret, four characters would be too large a part to show."""
+
 SECRET_FIELDS = ("client_secret", "refresh_token", "access_token")
 
 
@@ -41,6 +44,18 @@ def reveal(connector: Connector, field: str) -> str:
 def open_connector(connector: Connector) -> Channel:
     """Return the connector's channel, with its tokens, behind its circuit breaker."""
     return open_channel(connector.kind, ConnectorTokens(connector.pk), Breaker(connector.pk))
+
+
+def ending(connector: Connector, field: str) -> str:
+    """Return the last four characters of a secret, so that a person can tell which one it is.
+
+    "" when there is none, when it is too short to show a part of, or when the keys do not open it.
+    """
+    try:
+        secret = reveal(connector, field)
+    except crypto.SealBroken:
+        return ""
+    return secret[-4:] if len(secret) >= SHOWABLE_LENGTH_MIN else ""
 
 
 def reseal_all(connector: Connector) -> None:

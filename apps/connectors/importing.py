@@ -1,19 +1,19 @@
 """Bring an account's listings in, and match them to products by the seller's own SKU."""
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import islice
 from typing import Any
 
 from django.utils import timezone
 
-from apps.connectors import credentials, mappings
+from apps.connectors import credentials, errands, mappings
 from apps.connectors.channel import ListingSnapshot
-from apps.connectors.models import Connector, Listing
+from apps.connectors.models import Connector, Errand, Listing
 from apps.inventory.models import Product
 
-CHUNK = 500
-"""Listings written in one statement."""
+CHUNK = 100
+"""Listings written in one statement: five reads of the channel, after which the progress shows."""
 
 
 @dataclass(slots=True)
@@ -45,6 +45,16 @@ def import_listings(
         if on_progress:
             on_progress(report)
     return report
+
+
+def run_import(errand: Errand) -> None:
+    """Import the listings of an errand's connector, counting as it goes. Raises ChannelError, errands.Cancelled."""
+    report = import_listings(
+        errand.connector,
+        create_products=errand.makes_products,
+        on_progress=lambda so_far: errands.note(errand, asdict(so_far)),
+    )
+    errands.note(errand, asdict(report))
 
 
 def import_item(connector: Connector, item_id: str) -> None:

@@ -4,7 +4,9 @@ A **connector** is one tenant's account on one channel: its credentials (sealed)
 published. A **listing** is one sellable number on the channel, an item or one variation of it, mapped to a product; it
 also carries the duty to tell the channel a number (`sync`): when it is next due, who is telling it right now, how the
 last try went. A **mapping** is what a person decided a channel's word means: a SKU of theirs, or a status that the hub
-does not know. A changed mapping is a new version; the old one stays, with its end.
+does not know. A changed mapping is a new version; the old one stays, with its end. An **authorisation** is a person on
+the way to the channel's consent page and back. An **errand** is what a person asked the hub to do for a connector that
+takes longer than a page may.
 """
 
 import secrets
@@ -45,7 +47,8 @@ class Connector(models.Model):
     refresh_token_enc = models.TextField(editable=False, blank=True)
     access_token_enc = models.TextField(editable=False, blank=True)
     access_token_expires_at = models.DateTimeField(_("token valid until"), null=True, editable=False)
-    user_id = models.CharField(_("account"), max_length=64, db_column="external_user_id")
+    # "" until a person authorised: only the channel knows whose account it is
+    user_id = models.CharField(_("account"), max_length=64, blank=True, db_column="external_user_id")
     status = models.CharField(_("status"), max_length=16, choices=Status, default=Status.ACTIVE)
     status_reason = models.CharField(_("reason"), max_length=300, blank=True)
     notification_token = models.CharField(max_length=64, unique=True, default=new_notification_token, editable=False)
@@ -71,7 +74,9 @@ class Connector(models.Model):
         verbose_name_plural = _("connectors")
         constraints: ClassVar[list[models.BaseConstraint]] = [
             # an account sold through two connectors, of whatever tenants, would be told two numbers
-            models.UniqueConstraint(fields=["kind", "user_id"], name="connector_account_once"),
+            models.UniqueConstraint(
+                fields=["kind", "user_id"], condition=~Q(user_id=""), name="connector_account_once"
+            ),
             models.UniqueConstraint(fields=["tenant", "id"], name="connector_of_tenant"),
             models.CheckConstraint(condition=Q(margin_percent__lte=100), name="connector_margin_at_most_100"),
         ]
@@ -231,3 +236,89 @@ class StatusMapping(models.Model):
 
     def __str__(self) -> str:
         return f"{self.external_status} v{self.version}"
+
+
+class Authorization(models.Model):
+    """A person on the way to the channel's consent page and back. Works once, in the session it began in.
+
+    Only a hash of `state` is kept: what comes back must have been sent from here, and this row cannot tell it.
+    """
+
+    tenant = models.ForeignKey(Tenant, models.PROTECT, related_name="+", verbose_name=_("tenant"), db_index=False)
+    connector = models.ForeignKey(Connector, models.PROTECT, related_name="+", verbose_name=_("connector"))
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+", verbose_name=_("user"))
+    state_hash = models.CharField(max_length=64, unique=True, editable=False)
+    session_hash = models.CharField(max_length=64, editable=False)
+    expires_at = models.DateTimeField(_("expires at"))
+    used_at = models.DateTimeField(_("used at"), null=True)
+    created_at = models.DateTimeField(_("created at"), auto_now_add=True)
+
+    TENANT_PATH: ClassVar[str] = "tenant"
+
+    class Meta:
+        db_table = "integracao_autorizacao"
+        verbose_name = _("authorisation")
+        verbose_name_plural = _("authorisations")
+
+    def __str__(self) -> str:
+        return f"{self.connector} {self.created_at:%Y-%m-%d %H:%M}"
+
+
+class Errand(models.Model):
+    """What a person asked the hub to do for a connector, how far it is, and how it ended."""
+
+    class Kind(models.TextChoices):
+        TEST = "TESTE", _("Test")
+        IMPORT = "IMPORTACAO", _("Import of listings")
+
+    class Status(models.TextChoices):
+        WAITING = "PENDENTE", _("Waiting for a worker")
+        RUNNING = "EM_ANDAMENTO", _("Under way")
+        DONE = "CONCLUIDO", _("Done")
+        FAILED = "ERRO", _("Failed")
+        CANCELLED = "CANCELADO", _("Cancelled")
+
+    tenant = models.ForeignKey(Tenant, models.PROTECT, related_name="+", verbose_name=_("tenant"), db_index=False)
+    connector = models.ForeignKey(
+        Connector, models.PROTECT, related_name="errands", verbose_name=_("connector"), db_index=False
+    )
+    kind = models.CharField(_("errand"), max_length=16, choices=Kind, db_column="tipo")
+    status = models.CharField(_("status"), max_length=16, choices=Status, default=Status.WAITING)
+    makes_products = models.BooleanField(_("make missing products"), default=False)
+    report = models.JSONField(_("report"), default=dict)  # an import's counts; a test's steps, see console/checkup.py
+    error_code = models.CharField(_("error code"), max_length=64, blank=True)
+    error_msg = models.CharField(_("error"), max_length=500, blank=True)
+    tries = models.PositiveSmallIntegerField(_("tries"), default=0)
+    asked_by = models.CharField(_("asked by"), max_length=100)
+    cancel_asked_at = models.DateTimeField(_("cancellation asked for at"), null=True)
+    created_at = models.DateTimeField(_("created at"), auto_now_add=True)
+    started_at = models.DateTimeField(_("started at"), null=True)
+    finished_at = models.DateTimeField(_("finished at"), null=True)
+
+    TENANT_PATH: ClassVar[str] = "tenant"
+
+    class Meta:
+        db_table = "integracao_tarefa"
+        verbose_name = _("errand")
+        verbose_name_plural = _("errands")
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(
+                fields=["connector", "kind"], condition=Q(finished_at__isnull=True), name="errand_one_at_a_time"
+            ),
+            models.CheckConstraint(
+                condition=Q(finished_at__isnull=True, status__in=["PENDENTE", "EM_ANDAMENTO"])
+                | Q(finished_at__isnull=False, status__in=["CONCLUIDO", "ERRO", "CANCELADO"]),
+                name="errand_ended_with_its_end",
+            ),
+        ]
+        indexes: ClassVar[list[models.Index]] = [
+            models.Index(fields=["connector", "kind", "-id"], name="errand_newest"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()} {self.connector}"
+
+    @property
+    def is_open(self) -> bool:
+        """Tell whether it still waits or is under way."""
+        return self.finished_at is None

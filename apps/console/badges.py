@@ -12,7 +12,7 @@ from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext, gettext_lazy
 
-from apps.connectors.models import Connector, Listing
+from apps.connectors.models import Connector, Errand, Listing
 from apps.console.moments import clock
 from apps.events.models import IntegrationEvent
 from apps.inventory.models import Movement, Reservation
@@ -81,6 +81,13 @@ CONNECTOR: dict[str, Look] = {
     Connector.Status.ERROR: Look("bad", "cross"),
     Connector.Status.PAUSED: Look("warn", "pause"),
 }
+ERRAND: dict[str, Look] = {
+    Errand.Status.WAITING: Look("info", "clock"),
+    Errand.Status.RUNNING: Look("info", "play"),
+    Errand.Status.DONE: Look("ok", "check"),
+    Errand.Status.FAILED: Look("bad", "cross"),
+    Errand.Status.CANCELLED: Look("quiet", "minus"),
+}
 MOVEMENT: dict[str, Look] = {
     Movement.Kind.RECEIPT: Look("ok", "down"),
     Movement.Kind.RETURN: Look("ok", "down"),
@@ -141,6 +148,11 @@ def _of_reservation(row: Reservation) -> Badge:
 @badge_of.register
 def _of_connector(row: Connector) -> Badge:
     return Badge(row.get_status_display(), *CONNECTOR.get(row.status, PLAIN))
+
+
+@badge_of.register
+def _of_errand(row: Errand) -> Badge:
+    return Badge(row.get_status_display(), *ERRAND.get(row.status, PLAIN))
 
 
 @badge_of.register

@@ -3,9 +3,10 @@
 from typing import Any
 
 from django import forms
+from django.core.validators import RegexValidator
 from django.utils.translation import gettext_lazy as _
 
-from apps.connectors.models import StatusMapping
+from apps.connectors.models import Connector, StatusMapping
 from apps.inventory.models import Product
 from apps.orders.rules import ORDER_WORDS
 from apps.tenants.access import of_tenant
@@ -71,6 +72,47 @@ class MapStatus(forms.Form):
                 params={"word": word},
             )
         return word
+
+
+class SecretField(forms.CharField):
+    """A secret that is written and never shown again: a form that comes back comes back without it."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        widget = forms.PasswordInput({"autocomplete": "off", "spellcheck": "false"}, render_value=False)
+        visible = RegexValidator(
+            r"^[\x21-\x7e]+$", _("A secret has no blanks and no accented letters: paste it again.")
+        )
+        super().__init__(max_length=2048, widget=widget, validators=[visible], **kwargs)
+
+
+class NewConnector(forms.Form):
+    """The application at the channel that a new connector speaks through."""
+
+    name = forms.CharField(
+        label=_("Name"), max_length=100, initial="Mercado Livre", widget=forms.TextInput({"autocomplete": "off"})
+    )
+    client_id = forms.RegexField(
+        r"^[0-9A-Za-z_-]{1,128}$",
+        label="client_id",
+        widget=forms.TextInput({"autocomplete": "off", "spellcheck": "false", "inputmode": "numeric"}),
+        error_messages={"invalid": _("An application's id is a number, without blanks or dots: copy it again.")},
+    )
+    client_secret = SecretField(label="client_secret")
+    kind = Connector.Kind.MERCADO_LIVRE
+
+
+class ReplaceSecrets(forms.Form):
+    """Another secret of the application, or a token got elsewhere. What is left empty stays as it is."""
+
+    client_secret = SecretField(label=_("New client_secret"), required=False)
+    refresh_token = SecretField(label=_("New refresh_token, if you got one elsewhere"), required=False)
+
+    def clean(self) -> dict[str, Any]:
+        """Refuse a form that would change nothing."""
+        said = super().clean() or {}
+        if not self.errors and not any(said.values()):
+            raise forms.ValidationError(_("Nothing was entered, so nothing was changed."))
+        return said
 
 
 class CsvFile(forms.Form):

@@ -3,7 +3,7 @@
 from django.urls import path
 from django.views.i18n import set_language
 
-from apps.console import mappings, views
+from apps.console import connectors, mappings, views
 
 app_name = "console"
 urlpatterns = [
@@ -27,7 +27,16 @@ urlpatterns = [
     path("mapeamentos/status/", mappings.add_status, name="map-status"),
     path("mapeamentos/csv/", mappings.download, name="mappings-csv"),
     path("mapeamentos/csv/enviar/", mappings.upload, name="mappings-upload"),
-    path("conectores/", views.connectors, name="connectors"),
+    path("conectores/", connectors.index, name="connectors"),
+    path("conectores/novo/", connectors.new, name="new-connector"),
+    path("conectores/ml/retorno/", connectors.authorized, name="authorized"),
+    path("conectores/<int:pk>/", connectors.page, name="connector"),
+    path("conectores/<int:pk>/segredos/", connectors.replace_secrets, name="replace-secrets"),
+    path("conectores/<int:pk>/autorizar/", connectors.authorize, name="authorize"),
+    path("conectores/<int:pk>/testar/", connectors.test, name="test-connector"),
+    path("conectores/<int:pk>/sincronizar/", connectors.sync, name="sync-connector"),
+    path("conectores/<int:pk>/importar/", connectors.import_listings, name="import-listings"),
+    path("conectores/<int:pk>/importar/cancelar/", connectors.cancel_import, name="cancel-import"),
     path("empresa/", views.choose_tenant, name="tenant"),
     path("idioma/", set_language, name="language"),
 ]

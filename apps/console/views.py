@@ -9,7 +9,7 @@ from typing import Any
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.db.models import BooleanField, Count, ExpressionWrapper, Prefetch, Q, QuerySet
+from django.db.models import BooleanField, ExpressionWrapper, Prefetch, Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -18,8 +18,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST, require_safe
 
-from apps.connectors import breaker
-from apps.connectors.models import Connector, Listing
+from apps.connectors.models import Listing
 from apps.console import mapping, masking, timeline
 from apps.console.filters import TOPICS, EventFilters, ListingFilters, OrderFilters, StockFilters, SyncFilters
 from apps.console.flags import FLAGS
@@ -375,23 +374,7 @@ def _people_named(request: HttpRequest, rows: list[Movement]) -> dict[str, str]:
     return {f"user:{person.pk}": person.get_full_name() or person.get_username() for person in people}
 
 
-# --- Connectors, frame --------------------------------------------------------------------------------------------
-
-
-@login_required
-@require_safe
-def connectors(request: HttpRequest) -> HttpResponse:
-    """The accounts on the channels: whether each works, and the address its application must call."""
-    counts = {
-        "listing_count": Count("listings"),
-        "unmapped_count": Count("listings", filter=Q(listings__product__isnull=True)),
-        "failing_count": Count("listings", filter=Q(listings__sync_state=Listing.SyncState.ERROR)),
-    }
-    accounts = Connector.objects.defer(*SECRET_COLUMNS).select_related("watch").prefetch_related("silent_topics")
-    rows = access.owned(request, accounts.annotate(**counts).order_by("name", "id"))
-    found = breaker.states(row.pk for row in rows)
-    left_alone = {pk for pk, state in found.items() if state is not breaker.State.CLOSED}
-    return render(request, "console/connectors.html", {"connectors": rows, "left_alone": left_alone})
+# --- Frame --------------------------------------------------------------------------------------------------------
 
 
 @login_required

@@ -76,6 +76,12 @@ def require_write(request: HttpRequest) -> None:
         raise PermissionDenied("this role reads only")
 
 
+def require_administrator(request: HttpRequest) -> None:
+    """Raise PermissionDenied (403) unless the person administers the tenant: only they enter its secrets."""
+    if not membership_of(request).may_administer:
+        raise PermissionDenied("only an administrator of the tenant may do this")
+
+
 def _memberships(user: User | AnonymousUser) -> QuerySet[Membership]:
     return Membership.objects.filter(user_id=user.pk) if user.pk else Membership.objects.none()
 

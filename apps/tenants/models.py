@@ -89,6 +89,11 @@ class Membership(models.Model):
         return self.role != self.Role.ANALYST
 
     @property
+    def may_administer(self) -> bool:
+        """Tell whether the role may hold the company's secrets: connect accounts, replace credentials."""
+        return self.role == self.Role.ADMIN
+
+    @property
     def scopes(self) -> frozenset[str]:
         """Return what the role may do through the API."""
         if self.role == self.Role.ANALYST:

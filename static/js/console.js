@@ -18,8 +18,10 @@ function keepUpToDate(region) {
   const words = document.querySelector("[data-live-words]");
   const toggle = document.querySelector("[data-live-toggle]");
   const news = document.querySelector("[data-live-news]");
+  // what is under way is looked at more often, as long as the region says so
+  const pollMs = () => Number(region.querySelector("[data-poll-ms]")?.dataset.pollMs) || POLL_MS;
   let isPaused = false;
-  let pause = POLL_MS;
+  let pause = pollMs();
   let timer = 0;
   let lastNews = 0;
   let seen = content(region);
@@ -67,7 +69,7 @@ function keepUpToDate(region) {
         seen = content(fresh);
         replace(fresh);
       }
-      pause = POLL_MS;
+      pause = pollMs();
       show(isPaused ? "paused" : "on");
     } catch {
       pause = Math.min(pause * 2, SLOWEST_MS);
@@ -91,7 +93,7 @@ function keepUpToDate(region) {
     });
   }
   document.addEventListener("visibilitychange", tick);
-  timer = setTimeout(tick, POLL_MS);
+  timer = setTimeout(tick, pause);
 }
 
 function copyOnClick(button) {

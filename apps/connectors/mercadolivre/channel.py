@@ -46,6 +46,10 @@ class MercadoLivre:
         """Return whose token this is."""
         return parsing.account(self.client.me())
 
+    def any_item(self) -> str:
+        """Return the id of one item the account sells; "" when it sells none."""
+        return self.client.any_item_id(self.account().user_id)
+
     def order(self, external_id: str) -> OrderSnapshot:
         """Return the order as it stands now, incomplete if they could not give all parts (contract §3.1)."""
         raw, is_complete = self.client.order(external_id)

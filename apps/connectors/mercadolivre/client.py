@@ -150,6 +150,15 @@ class Client:
         )
         return _json(answer)
 
+    def any_item_id(self, user_id: str) -> str:
+        """`GET /users/{id}/items/search?limit=1`: the id of one listing; "" when the account has none."""
+        path = f"/users/{_segment(user_id)}/items/search"
+        page = _json(self._call("GET", path, params={"limit": 1}, purpose="ml.listings"))
+        results = page.get("results") if isinstance(page, dict) else None
+        if not isinstance(results, list):
+            raise unreadable("results", "the list of listings")
+        return next((str(one) for one in results if isinstance(one, str | int)), "")
+
     def item_ids(self, user_id: str) -> list[str]:
         """`GET /users/{id}/items/search?search_type=scan`: the ids of all listings (contract §5.1).
 

@@ -123,9 +123,12 @@ def get(mapping: Mapping[Any, Any], key: object) -> object:
 
 
 @register.inclusion_tag("console/_advice.html")
-def advice(code: str, text: str = "", has_given_up: bool = False, trace: object = "") -> dict[str, object]:
+def advice(
+    code: str, text: str = "", has_given_up: bool = False, trace: object = "", was_asked: bool = False
+) -> dict[str, object]:
     """Say what an error means and what to do, with the channel's own words and the trace id folded away."""
-    return {"advice": explain(code, has_given_up=has_given_up), "code": code, "text": text, "trace": trace or ""}
+    found = explain(code, has_given_up=has_given_up, was_asked=was_asked)
+    return {"advice": found, "code": code, "text": text, "trace": trace or ""}
 
 
 @register.filter
