@@ -187,4 +187,5 @@ def _told(step: Facts) -> str | Promise:
         return NO_LISTING
     if facts.get("until"):
         facts["until"] = to_the_millisecond(datetime.fromisoformat(facts["until"]))
-    return SAID[step["name"]] % facts
+    said: str = SAID[step["name"]] % facts
+    return said
