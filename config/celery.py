@@ -32,8 +32,8 @@ app.conf.beat_schedule = {
     "tell subscribers": {"task": "apps.subscribers.tasks.follow", **EVERY_SECOND},
     "deliver events": {"task": "apps.subscribers.tasks.deliver", **EVERY_SECOND},
     "tell recipients": {"task": "apps.notifications.tasks.notify", **EVERY_SECOND},
-    "test connectors": {"task": "apps.console.tasks.test_connectors", **EVERY_SECOND},
-    "import listings": {"task": "apps.console.tasks.import_listings", **EVERY_SECOND},
+    "test connectors": {"task": "apps.console.tasks.run_tests", **EVERY_SECOND},
+    "import listings": {"task": "apps.console.tasks.run_imports", **EVERY_SECOND},
     "stock sync": {"task": "apps.sync.tasks.stock_sync", "schedule": 60.0, "options": {"expire_seconds": 60}},
     # each account has its own pause, ORDER_SEARCH_EVERY_SECONDS: this only asks whose turn it is
     "search orders": {"task": "apps.events.tasks.search_orders", "schedule": 60.0, "options": {"expire_seconds": 60}},

@@ -21,7 +21,7 @@ def prove() -> None:
 
 
 @shared_task
-def test_connectors() -> None:
+def run_tests() -> None:
     """Do the tests of connectors that people asked for."""
     with slot("console.tests") as is_mine:
         while is_mine and errands.work_next(Errand.Kind.TEST, checkup.run):
@@ -29,7 +29,7 @@ def test_connectors() -> None:
 
 
 @shared_task
-def import_listings() -> None:
+def run_imports() -> None:
     """Do the imports that people asked for. One at a time: a large one keeps a worker for long."""
     with slot("console.imports") as is_mine:
         while is_mine and errands.work_next(Errand.Kind.IMPORT, run_import):
