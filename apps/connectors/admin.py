@@ -8,7 +8,7 @@ from django.forms import ModelMultipleChoiceField
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
-from apps.connectors.models import Connector, Listing, SkuMapping, StatusMapping
+from apps.connectors.models import Authorization, Connector, Errand, Listing, SkuMapping, StatusMapping
 from apps.inventory.models import Location
 from apps.tenants.access import visible_to
 from apps.tenants.admin import ReadOnlyAdmin, TenantAdmin
@@ -18,7 +18,7 @@ SECRET_COLUMNS = ("client_secret_enc", "refresh_token_enc", "access_token_enc")
 
 @admin.register(Connector)
 class ConnectorAdmin(TenantAdmin):
-    """Accounts. `manage.py create_connector` makes them and seals their secrets; here they are tuned and paused."""
+    """Accounts. The console or `manage.py create_connector` makes them, with their secrets; here they are tuned."""
 
     list_display: ClassVar = ["name", "kind", "tenant", "user_id", "status", "last_sync_at"]
     list_filter: ClassVar = ["status", "kind", "tenant"]
@@ -96,6 +96,28 @@ class ListingAdmin(ReadOnlyAdmin):
     list_filter: ClassVar = ["sync_state", ("product", admin.EmptyFieldListFilter), "tenant"]
     list_select_related: ClassVar = ["product"]
     search_fields: ClassVar = ["=item_id", "title", "seller_sku", "product__sku"]
+    ordering: ClassVar = ["-id"]
+
+
+@admin.register(Authorization)
+class AuthorizationAdmin(ReadOnlyAdmin):
+    """Who went to the channel's consent page, for which account, and whether they came back."""
+
+    list_display: ClassVar = ["connector", "user", "created_at", "expires_at", "used_at", "tenant"]
+    list_filter: ClassVar = ["tenant"]
+    list_select_related: ClassVar = ["connector", "user", "tenant"]
+    search_fields: ClassVar = ["connector__name"]
+    ordering: ClassVar = ["-id"]
+
+
+@admin.register(Errand)
+class ErrandAdmin(ReadOnlyAdmin):
+    """Tests and imports that people asked for, newest first."""
+
+    list_display: ClassVar = ["kind", "connector", "status", "error_code", "asked_by", "created_at", "finished_at"]
+    list_filter: ClassVar = ["kind", "status", "tenant"]
+    list_select_related: ClassVar = ["connector"]
+    search_fields: ClassVar = ["connector__name"]
     ordering: ClassVar = ["-id"]
 
 

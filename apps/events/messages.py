@@ -118,7 +118,8 @@ def delivery_key(tenant: Tenant, message: Message) -> str:
 
 def _connector_of(tenant: Tenant, message: Message) -> Connector:
     """Return the account that a message is about: the one the payload names, else the tenant's only one."""
-    own = Connector.objects.only("id", "tenant_id", "kind").filter(tenant=tenant, kind=message.channel)
+    authorised = Connector.objects.filter(tenant=tenant, kind=message.channel).exclude(user_id="")
+    own = authorised.only("id", "tenant_id", "kind")
     user_id = message.payload.get("userId", message.payload.get("user_id"))
     if user_id is not None:
         connector = own.filter(user_id=str(user_id)[:64]).first()

@@ -8,6 +8,7 @@ from django.contrib import admin
 from django.contrib.auth.models import Permission, User
 from django.db import connection
 from django.db.models import CompositePrimaryKey, Model
+from django.db.models.functions import Now
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
@@ -15,7 +16,7 @@ from django_celery_beat.models import IntervalSchedule, PeriodicTask
 from unfold.admin import ModelAdmin
 from unfold.paginator import InfinitePaginator
 
-from apps.connectors.models import Connector, Listing
+from apps.connectors.models import Authorization, Connector, Errand, Listing
 from apps.events.models import IdempotencyKey, IntegrationEvent, SilentTopic, Watch
 from apps.inventory.models import Balance, FeedCursor, Location, Movement, Product, Reservation
 from apps.notifications.models import Notification, NotificationTry, PickupCounter
@@ -30,13 +31,13 @@ pytestmark = pytest.mark.django_db
 
 READ_ONLY: list[type[Model]] = [
     *(Movement, Balance, Reservation, FeedCursor, SyncLog, IntegrationEvent, IdempotencyKey, Order, Listing),
-    *(Notification, NotificationTry, WebhookSecret, Watch, SilentTopic),
+    *(Notification, NotificationTry, WebhookSecret, Watch, SilentTopic, Authorization, Errand),
 ]
 BIG: list[type[Model]] = [Movement, Balance, Reservation, SyncLog, IntegrationEvent, IdempotencyKey, Order, Listing]
 OWNED: list[type[Model]] = [
     *(Tenant, Membership, ApiKey, Product, Location, Balance, Movement, Connector, Listing, SyncLog, Order),
     *(IntegrationEvent, PickupCounter, Notification, NotificationTry, WebhookSecret, FeatureFlag),
-    *(Watch, SilentTopic),
+    *(Watch, SilentTopic, Authorization, Errand),
 ]
 
 
@@ -78,6 +79,10 @@ def rows() -> dict[type[Model], Model]:
         ),
         WebhookSecret: signatures.issue(tenant, name="ERP")[0],
         FeatureFlag: FeatureFlag.objects.create(tenant=tenant, name=FeatureFlag.Name.MERCADO_LIVRE),
+        Authorization: Authorization.objects.create(
+            tenant=tenant, connector=log.connector, user=factories.UserFactory(), state_hash="a", expires_at=Now()
+        ),
+        Errand: Errand.objects.create(tenant=tenant, connector=log.connector, kind=Errand.Kind.TEST),
         FeedCursor: FeedCursor.objects.get_or_create(consumer="sync")[0],
     }
 

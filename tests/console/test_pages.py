@@ -30,7 +30,7 @@ from apps.common.error_codes import ADVICE
 from apps.common.http import Answer
 from apps.connectors.mercadolivre import client as ml_client
 from apps.connectors.mercadolivre import oauth as ml_oauth
-from apps.connectors.models import Connector, Listing
+from apps.connectors.models import Connector, Errand, Listing
 from apps.console import masking
 from apps.events.models import IntegrationEvent, SilentTopic, Watch
 from apps.inventory import ledger
@@ -151,6 +151,7 @@ DETAILS: dict[str, Callable[[Shop], int]] = {
     "order": lambda shop: shop.order.pk,
     "movements": lambda shop: shop.listing.product_id or 0,
     "listing": lambda shop: shop.listing.pk,
+    "connector": lambda shop: shop.connector.pk,
 }
 
 BUTTONS: dict[str, Callable[[Shop], int]] = {
@@ -158,6 +159,10 @@ BUTTONS: dict[str, Callable[[Shop], int]] = {
     "reprocess": lambda shop: shop.event.pk,
     "map": lambda shop: shop.unmapped.pk,
     "sync-now": lambda shop: shop.listing.pk,
+    "test-connector": lambda shop: shop.connector.pk,
+    "sync-connector": lambda shop: shop.connector.pk,
+    "import-listings": lambda shop: shop.connector.pk,
+    "cancel-import": lambda shop: shop.connector.pk,
 }
 
 MARKS: dict[str, Callable[[Shop], str]] = {
@@ -171,6 +176,7 @@ MARKS: dict[str, Callable[[Shop], str]] = {
     "order": lambda shop: shop.listing.item_id,
     "movements": lambda shop: shop.order.external_id,
     "listing": lambda shop: shop.listing.title,
+    "connector": lambda shop: shop.connector.notification_url,
 }
 
 
@@ -219,7 +225,7 @@ def test_who_only_reads_may_press_no_button(name: str, shop: Shop, anna: Client)
 
 
 def test_who_only_reads_is_shown_no_button(shop: Shop, anna: Client, bob: Client) -> None:
-    for name in ("event", "listing", "listings"):
+    for name in ("event", "listing", "listings", "connector"):
         writes = re.compile(r'action="/console/(?!idioma|empresa)')
         assert writes.search(bob.get(address(name, shop)).content.decode()), name
         assert not writes.search(anna.get(address(name, shop)).content.decode()), name
@@ -264,6 +270,7 @@ def _state(shop: Shop) -> tuple[Any, ...]:
         list(IntegrationEvent.objects.order_by("pk").values_list("pk", "status", "next_attempt_at", "reprocess_count")),
         list(Listing.objects.order_by("pk").values_list("pk", "product_id", "due_at")),
         list(Notification.objects.order_by("pk").values_list("pk", "status", "due_at")),
+        list(Errand.objects.order_by("pk").values_list("pk", "status", "cancel_asked_at")),
     )
 
 

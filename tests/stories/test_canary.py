@@ -113,6 +113,7 @@ def pages(market: Market) -> dict[str, str]:
             for model in admin.site._registry
         ),
         reverse("console:order", args=[order.pk]),
+        reverse("console:connector", args=[market.connector.pk]),
         reverse("console:event", args=[event.pk]),
         reverse("admin:orders_order_change", args=[order.pk]),
         reverse("admin:connectors_connector_change", args=[market.connector.pk]),
