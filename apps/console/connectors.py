@@ -16,11 +16,12 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from apps.common.error_codes import UNKNOWN
 from apps.connectors import authorizing, breaker, connecting, credentials, errands
 from apps.connectors.connecting import CannotConnect
 from apps.connectors.models import Connector, Errand, Listing
 from apps.console import checkup
-from apps.console.errors import UNKNOWN, explain
+from apps.console.errors import explain
 from apps.console.forms import NewConnector, ReplaceSecrets
 from apps.sync import queue
 from apps.tenants import access
