@@ -131,6 +131,8 @@ class ListingSnapshot:
     quantity: int
     price: Decimal | None
     logistic_type: str  # "fulfillment": the channel's own warehouse, never written (contract §5.7)
+    is_kit: bool = False  # counted from its parts by the channel, never written (contract §5.3)
+    has_moved: bool = False  # closed, and replaced by listings of its variations (contract §5.5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +143,7 @@ class AccountSnapshot:
     nickname: str
     site_id: str
     tags: tuple[str, ...]
+    has_depots: bool = False  # its stock is kept per depot, not per listing
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,6 +231,10 @@ class Channel(Protocol):
 
     def listing(self, item_id: str) -> list[ListingSnapshot]:
         """Return the sellable numbers of one item as they stand now, variations one by one; never an empty list."""
+        ...
+
+    def moved_to(self, item_id: str) -> dict[str, str]:
+        """Return {variation id: id of the item that replaced it} of an item that `has_moved`."""
         ...
 
     def shipment(self, shipment_id: str) -> ShipmentSnapshot | None:

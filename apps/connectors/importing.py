@@ -1,14 +1,19 @@
-"""Bring an account's listings in, and match them to products by the seller's own SKU."""
+"""Bring an account's listings in, and match them to products by the seller's own SKU.
+
+Where the channel replaced a listing with variations by one listing for each (its migration to user products), the new
+ones take over the products of the old variations: a person decided that, and sales must not wait for it again.
+"""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from itertools import islice
 from typing import Any
 
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from apps.connectors import credentials, errands, mappings
-from apps.connectors.channel import ListingSnapshot
+from apps.connectors.channel import Channel, ListingSnapshot
 from apps.connectors.models import Connector, Errand, Listing
 from apps.inventory.models import Product
 
@@ -39,9 +44,12 @@ def import_listings(
     """
     report = ImportReport()
     channel = credentials.open_connector(connector)
+    connector.has_depots = channel.account().has_depots
+    connector.save(update_fields=["has_depots", "updated_at"])
     for chunk in _chunks(channel.listings()):
         products = _products_by_sku(connector, chunk, report, create_products=create_products)
         _keep(connector, chunk, report, products)
+        _follow_moved(connector, channel, chunk)
         if on_progress:
             on_progress(report)
     return report
@@ -60,7 +68,23 @@ def run_import(errand: Errand) -> None:
 def import_item(connector: Connector, item_id: str) -> None:
     """Keep the listings of one item as the channel shows it, unmapped when they are new. Raises ChannelError."""
     channel = credentials.open_connector(connector)
-    _keep(connector, channel.listing(item_id), ImportReport(), {})
+    rows = channel.listing(item_id)
+    _keep(connector, rows, ImportReport(), {})
+    _follow_moved(connector, channel, rows)
+
+
+def _follow_moved(connector: Connector, channel: Channel, rows: list[ListingSnapshot]) -> None:
+    """Give the listings that replaced others the products which those had; one that a person mapped keeps its own."""
+    for item_id in {row.item_id for row in rows if row.has_moved}:
+        old = Listing.objects.filter(connector=connector, item_id=item_id, product__isnull=False)
+        products = dict(old.values_list("variation_id", "product_id"))
+        new_items = channel.moved_to(item_id) if products else {}
+        for variation_id, new_item_id in new_items.items():
+            heirs = Listing.objects.filter(connector=connector, item_id=new_item_id)
+            if variation_id in products and not heirs.exists():
+                _keep(connector, channel.listing(new_item_id), ImportReport(), {})
+            if variation_id in products:
+                heirs.filter(product__isnull=True).update(product_id=products[variation_id], due_at=Now())
 
 
 def _chunks(rows: Iterable[ListingSnapshot]) -> Iterator[list[ListingSnapshot]]:
@@ -92,6 +116,7 @@ def _keep(connector: Connector, chunk: list[ListingSnapshot], report: ImportRepo
             changed.append(listing)
             _map_if_unmapped(listing, products.get(row.seller_sku))
         _describe(listing, row)
+        listing.capability = capability_of(row, has_depots=connector.has_depots)
         report.mapped += listing.product_id is not None
         report.unmapped += listing.product_id is None
     report.read += len(chunk)
@@ -107,12 +132,32 @@ def _map_if_unmapped(listing: Listing, product_id: int | None) -> None:
         listing.product_id = product_id
 
 
+def capability_of(row: ListingSnapshot, *, has_depots: bool) -> Listing.Capability:
+    """Return what kind of number a listing is; what may not be told comes first (contract §5.3).
+
+    has_depots: the account keeps its stock per depot at the channel.
+    """
+    kinds = Listing.Capability
+    if row.has_moved:
+        return kinds.MOVED
+    if row.logistic_type == "fulfillment":
+        return kinds.FULL
+    if row.is_kit:
+        return kinds.KIT
+    if row.variation_id:
+        return kinds.VARIATION
+    if row.user_product_id:
+        return kinds.MULTI_ORIGIN if has_depots else kinds.USER_PRODUCT
+    return kinds.PLAIN
+
+
 DESCRIBED = [
     "user_product_id",
     "seller_sku",
     "title",
     "channel_status",
     "logistic_type",
+    "capability",
     "accepted_quantity",
     "accepted_at",
     "updated_at",

@@ -62,6 +62,7 @@ class Connector(models.Model):
         verbose_name=_("locations"),
         help_text=_("Places whose stock this account sells; none chosen means all of them."),
     )
+    has_depots = models.BooleanField(_("sells from depots of its own at the channel"), default=False, editable=False)
     last_sync_at = models.DateTimeField(_("last synchronisation"), null=True, editable=False)
     created_at = models.DateTimeField(_("created at"), auto_now_add=True)
     updated_at = models.DateTimeField(_("updated at"), auto_now=True)
@@ -106,6 +107,18 @@ class Listing(models.Model):
         RETRY = "RETRY", _("Will try again")
         ERROR = "ERROR", _("Error")
 
+    class Capability(models.TextChoices):
+        """What kind of number it is at the channel, which decides whether and how it may be told."""
+
+        UNKNOWN = "", _("Not read yet")
+        PLAIN = "SIMPLES", _("Plain listing")
+        VARIATION = "VARIACAO", _("Variation of a listing")
+        USER_PRODUCT = "USER_PRODUCT", _("User product")
+        MULTI_ORIGIN = "MULTI_ORIGEM", _("User product in several depots")
+        FULL = "FULL", _("Full: the channel's own warehouse (read only)")
+        KIT = "KIT", _("Kit: counted from its parts by the channel (read only)")
+        MOVED = "MIGRADO", _("Replaced by listings of user products (read only)")
+
     tenant = models.ForeignKey(Tenant, models.PROTECT, related_name="+", verbose_name=_("tenant"))
     connector = models.ForeignKey(
         Connector, models.PROTECT, related_name="listings", verbose_name=_("connector"), db_index=False
@@ -120,6 +133,14 @@ class Listing(models.Model):
     title = models.CharField(_("title"), max_length=300, blank=True)
     channel_status = models.CharField(_("status on the channel"), max_length=32, blank=True)
     logistic_type = models.CharField(_("logistics"), max_length=32, blank=True)
+    capability = models.CharField(
+        _("kind of listing"),
+        max_length=16,
+        blank=True,
+        choices=Capability,
+        default=Capability.UNKNOWN,
+        db_column="capacidade",
+    )
 
     # What the channel last accepted, and the duty to tell it the next number. See sync/queue.py and sync/push.py.
     accepted_quantity = models.IntegerField(_("accepted by the channel"), null=True)
@@ -162,8 +183,12 @@ class Listing(models.Model):
 
     @property
     def is_writable(self) -> bool:
-        """Tell whether the seller may set this number: not when the channel keeps the stock itself (Full)."""
-        return self.logistic_type != "fulfillment"
+        """Tell whether the seller may set this number: not when the channel keeps or counts the stock itself."""
+        return self.logistic_type != "fulfillment" and self.capability not in READ_ONLY
+
+
+READ_ONLY = (Listing.Capability.FULL, Listing.Capability.KIT, Listing.Capability.MOVED)
+"""Kinds of listings whose number is never told; `sync.queue` says the same in SQL."""
 
 
 class SkuMapping(models.Model):

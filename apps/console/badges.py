@@ -166,6 +166,8 @@ def _of_listing(row: Listing) -> Badge:
     now = timezone.now()
     if row.product_id is None:
         return Badge(gettext("Mapping needed"), "warn", "link")
+    if row.capability in (Listing.Capability.KIT, Listing.Capability.MOVED):
+        return Badge(row.get_capability_display(), "quiet", "info")
     if not row.is_writable:
         return Badge(gettext("Stock kept by the channel (Full)"), "quiet", "info")
     if row.lease_expires_at and row.lease_expires_at > now:

@@ -314,6 +314,7 @@ def _new_item(market: Marketplace, account: Doc, spec: Doc) -> Doc:
         or (f"SBX{state.next_number('inventory', 10_001)}" if logistic_type == "fulfillment" else None),
         "logistic_type": logistic_type,
         "flex": bool(spec.get("flex", False)),
+        "bundle": spec.get("bundle"),
         "listing_type_id": spec.get("listing_type_id", "gold_special"),
         "condition": spec.get("condition", "new"),
         "category_id": spec.get("category_id", "MLB1144"),

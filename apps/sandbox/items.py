@@ -214,7 +214,7 @@ def render(item: Doc, *, owner: bool, everything: bool = False) -> Doc:
         "domain_id": None,
         "seller_custom_field": item["seller_custom_field"] if owner else None,
         "channels": ["marketplace"],
-        "bundle": None,
+        "bundle": item.get("bundle"),
         "date_created": zulu(item["date_created"]),
         "last_updated": zulu(item["last_updated"]),
         "health": None,

@@ -51,7 +51,7 @@ def _mark_due(causes: dict[int, Movement]) -> None:
                       cause_movement_id = cause.movement_id, cause_trace_id = cause.trace_id
                  FROM unnest(%s::bigint[], %s::bigint[], %s::uuid[]) AS cause (product_id, movement_id, trace_id)
                 WHERE integracao_anuncio.product_id = cause.product_id AND due_at IS NULL
-                  AND logistic_type <> 'fulfillment'""",
+                  AND logistic_type <> 'fulfillment' AND capacidade NOT IN ('FULL', 'KIT', 'MIGRADO')""",
             [list(causes), [m.pk for m in causes.values()], [m.trace_id for m in causes.values()]],
         )
 
@@ -73,7 +73,7 @@ SELECT l.id, l.accepted_quantity, c.margin_percent, stock.pool
               OR b.location_id IN (SELECT chosen.location_id FROM integracao_conector_locations chosen
                                     WHERE chosen.connector_id = c.id))
   ) stock ON stock.is_known
- WHERE l.logistic_type <> 'fulfillment' AND {condition}
+ WHERE l.logistic_type <> 'fulfillment' AND l.capacidade NOT IN ('FULL', 'KIT', 'MIGRADO') AND {condition}
 """
 # Nothing received or corrected yet, no row: the hub says nothing about a product whose stock it was never told. A sale
 # alone does not tell it: after an import the first order would otherwise zero the listing.

@@ -85,6 +85,15 @@ class MercadoLivre:
             )
         return list(found)
 
+    def moved_to(self, item_id: str) -> dict[str, str]:
+        """Return {variation id: id of the item that replaced it}; empty when there was no migration after all."""
+        try:
+            return parsing.moved_to(self.client.migration(item_id))
+        except ChannelError as error:
+            if error.status == 404:
+                return {}
+            raise
+
     def shipment(self, shipment_id: str) -> ShipmentSnapshot | None:
         """Return the parcel as it stands now; None when there is no such shipment (contract §4.1)."""
         try:

@@ -44,7 +44,7 @@ THEIR_WORDS_MAX = 300  # characters of their message that we repeat
 # What the hub reads of an item; the rest of it (pictures, terms …) is nine tenths of the bytes.
 ITEM_FIELDS = (
     "id,title,price,status,sub_status,tags,available_quantity,user_product_id,seller_custom_field,"
-    "attributes,variations,shipping"
+    "attributes,variations,shipping,bundle"
 )
 
 log = structlog.get_logger(__name__)
@@ -149,6 +149,11 @@ class Client:
             missing_code="item_not_found",
         )
         return _json(answer)
+
+    def migration(self, item_id: str) -> object:
+        """`GET /items/{id}/migration_live_listing`: what replaced a listing with variations (contract §5.5)."""
+        path = f"/items/{_segment(item_id)}/migration_live_listing"
+        return _json(self._call("GET", path, purpose="ml.migration", missing_code="item_not_found"))
 
     def any_item_id(self, user_id: str) -> str:
         """`GET /users/{id}/items/search?limit=1`: the id of one listing; "" when the account has none."""

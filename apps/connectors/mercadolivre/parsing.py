@@ -62,6 +62,7 @@ def account(raw: object) -> AccountSnapshot:
         nickname=_text(user.get("nickname")),
         site_id=_text(user.get("site_id")),
         tags=_words(user.get("tags")),
+        has_depots="warehouse_management" in _words(user.get("tags")),
     )
 
 
@@ -178,7 +179,16 @@ def _listing(item: Doc, holder: Doc, variation_id: str, where: str) -> ListingSn
         quantity=quantity,
         price=money(holder.get("price")) if holder.get("price") is not None else money(item.get("price")),
         logistic_type=_text(_part(item, "shipping").get("logistic_type")),
+        is_kit=bool(item.get("bundle")),
+        has_moved="variations_migration_source" in _words(item.get("tags")),
     )
+
+
+def moved_to(raw: object) -> dict[str, str]:
+    """Read `GET /items/{id}/migration_live_listing` (contract §5.5): {variation id: new item's id}."""
+    rows = raw.get("new_items") if isinstance(raw, dict) else None
+    pairs = [(_id(row.get("variation_id")), _id(row.get("new_item_id"))) for row in rows or [] if isinstance(row, dict)]
+    return {variation_id: item_id for variation_id, item_id in pairs if variation_id and item_id}
 
 
 def multiget_rows(raw: object) -> Iterator[tuple[str, int, object]]:
