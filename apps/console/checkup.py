@@ -2,8 +2,8 @@
 
 Four steps, each with its time and a plain reason. What is kept is codes and facts; the words are found when the page is
 shown, in the reader's language. Nothing is changed at the channel, and no stock moves: the notification that the hub
-sends itself has a topic that it does not use, so it is kept and ignored. The calls pass by the circuit breaker: a person
-who tests wants to know how it is now.
+sends itself has a topic that it does not use, so it is kept and ignored. The calls pass by the circuit breaker, because
+a person who tests wants to know how it is now.
 """
 
 import time

@@ -3,6 +3,7 @@
 Alice administers a shop, Bob works there, Charlie administers another. The marketplace answers over HTTP.
 """
 
+import logging
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from apps.sandbox.server import Sandbox
 from apps.sync.models import SyncLog
 from apps.tenants import flags
 from apps.tenants.models import AuditEntry, Membership, Tenant
+from config.logs import hide_addresses
 from tests.factories import TenantFactory, member
 from tests.market import work_until_quiet
 from tests.sandbox.conftest import send
@@ -297,6 +299,24 @@ def test_the_code_is_useless_without_the_hub(alice: Office) -> None:
         "code_verifier": back["state"][0],
     }
     assert send(alice.sandbox.url, "POST", "/oauth/token", urlencode(form)).json["error"] == "invalid_grant"
+
+
+def test_no_log_line_holds_a_secret_a_code_or_a_state(alice: Office, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    connector = alice.register()
+    back = alice.consent(alice.leave(connector))
+    alice.come_back(back)
+    alice.come_back(back)  # refused
+    connector.refresh_from_db()
+    alice.press(connector, "testar")
+    run_tests()
+    told = "\n".join(record.getMessage() for record in caplog.records)
+    assert "/oauth/token" in told
+    came = parse_qs(urlsplit(back).query)
+    for secret in (*secrets_of(connector), came["code"][0], came["state"][0]):
+        assert secret not in told
+    failed = {"request": f"GET {urlsplit(back).path}?{urlsplit(back).query}"}  # as django_structlog says of a failure
+    assert hide_addresses(None, "error", failed) == {"request": "GET /console/conectores/ml/retorno/?…"}
 
 
 # --- Who may ------------------------------------------------------------------------------------------------------
