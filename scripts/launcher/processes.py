@@ -23,6 +23,10 @@ RESTART_DELAYS_SECONDS = (0.0, 1.0, 2.0, 4.0)
 """Waits before the first, second, third and fourth restart in a row."""
 
 
+ORPHAN_SECONDS = 3.0
+"""What a child that holds no data has to end once its launcher is gone: what a worker had begun is taken up again."""
+
+
 class Watchdog:
     """The launcher's end of watchdog.py: tells it what runs. One a process, started with the first child."""
 
@@ -171,7 +175,8 @@ class Child:
                     start_new_session=True,
                     preexec_fn=between_fork_and_exec,
                 )
-            watchdog.started(self._process.pid, self.stop_signal, self.stop_seconds)
+            seconds = self.stop_seconds if self.holds_data else min(self.stop_seconds, ORPHAN_SECONDS)
+            watchdog.started(self._process.pid, self.stop_signal, seconds)
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
