@@ -7,13 +7,13 @@ by itself (`events.inbox.wake_mapped`).
 import csv
 import io
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from django.db import transaction
 from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 
-from apps.connectors.models import Listing, SkuMapping, StatusMapping
+from apps.connectors.models import WRITABLE, Listing, SkuMapping, StatusMapping
 from apps.inventory.models import Product
 from apps.tenants import audit
 from apps.tenants.models import Tenant
@@ -50,7 +50,8 @@ def map_sku(tenant: Tenant, channel: str, external_sku: str, product: Product, *
         listings = Listing.objects.filter(
             tenant=tenant, connector__kind=channel, seller_sku=external_sku, product__isnull=True
         )
-        return listings.update(product=product, due_at=Now(), updated_at=Now())
+        told = listings.filter(WRITABLE).update(product=product, due_at=Now(), updated_at=Now())
+        return told + listings.update(product=product, updated_at=Now())
 
 
 def products_of(tenant_id: int, channel: str, skus: Iterable[str]) -> dict[str, int]:
@@ -167,18 +168,13 @@ def _judged(number: int, row: list[str], by_sku: dict[str, Product], known: dict
     channel, external_sku, sku = cells
     line = CsvLine(number, channel, external_sku, sku)
     if channel != "ML":
-        return replace_line(line, error=_("There is no channel “%(channel)s”.") % {"channel": channel})
+        return replace(line, error=_("There is no channel “%(channel)s”.") % {"channel": channel})
     if not 1 <= len(external_sku) <= 100:
-        return replace_line(line, error=_("The SKU at the channel must have 1 to 100 characters."))
+        return replace(line, error=_("The SKU at the channel must have 1 to 100 characters."))
     product = by_sku.get(sku)
     if product is None:
-        return replace_line(line, error=_("No product has the SKU “%(sku)s”.") % {"sku": sku})
+        return replace(line, error=_("No product has the SKU “%(sku)s”.") % {"sku": sku})
     return CsvLine(number, channel, external_sku, sku, product, is_news=known.get(external_sku) != product.pk)
-
-
-def replace_line(line: CsvLine, *, error: str) -> CsvLine:
-    """Return the line as one that cannot be taken."""
-    return CsvLine(line.number, line.channel, line.external_sku, line.sku, error=error)
 
 
 def apply_csv(tenant: Tenant, lines: Iterable[CsvLine], *, actor: str) -> tuple[int, int]:

@@ -190,6 +190,9 @@ class Listing(models.Model):
 READ_ONLY = (Listing.Capability.FULL, Listing.Capability.KIT, Listing.Capability.MOVED)
 """Kinds of listings whose number is never told; `sync.queue` says the same in SQL."""
 
+WRITABLE = ~Q(logistic_type="fulfillment") & ~Q(capability__in=READ_ONLY)
+"""The same as `Listing.is_writable`, for queries."""
+
 
 class SkuMapping(models.Model):
     """A SKU as a channel's listings carry it, and the product it is. The newest version counts."""

@@ -19,7 +19,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from apps.common.error_codes import UNKNOWN
 from apps.connectors import authorizing, breaker, connecting, credentials, errands
 from apps.connectors.connecting import CannotConnect
-from apps.connectors.models import READ_ONLY, Connector, Errand, Listing
+from apps.connectors.models import Connector, Errand, Listing
 from apps.console import checkup
 from apps.console.errors import explain
 from apps.console.forms import NewConnector, ReplaceSecrets
@@ -203,8 +203,7 @@ def sync(request: HttpRequest, pk: int) -> HttpResponse:
     """Tell the channel the numbers of all of the connector's mapped listings now."""
     access.require_write(request)
     row = _connector_or_404(request, pk)
-    rows = Listing.objects.filter(connector=row).exclude(logistic_type="fulfillment").exclude(capability__in=READ_ONLY)
-    count = queue.mark_now(access.owned(request, rows))
+    count = queue.mark_now(access.owned(request, Listing.objects.filter(connector=row)))
     if not count:
         messages.warning(request, _("No listing has a product yet, so there is no number to tell."))
     elif not row.is_running:

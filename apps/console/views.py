@@ -19,7 +19,7 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST, require_safe
 
 from apps.connectors.models import Listing
-from apps.console import mapping, masking, timeline
+from apps.console import listing_product, masking, timeline
 from apps.console.filters import TOPICS, EventFilters, ListingFilters, OrderFilters, StockFilters, SyncFilters
 from apps.console.flags import FLAGS
 from apps.console.forms import MapListing
@@ -155,7 +155,7 @@ def listings(request: HttpRequest) -> HttpResponse:
     context = {
         "filters": filters,
         "page": page,
-        "waiting": mapping.waiting_events(unmapped),
+        "waiting": listing_product.waiting_events(unmapped),
         "suggested": _same_sku(request, unmapped),
     }
     return render(request, "console/listings.html", context)
@@ -177,8 +177,8 @@ def map_listing(request: HttpRequest, pk: int) -> HttpResponse:
     form = MapListing(request.POST, tenant=access.tenant_of(request))
     if not form.is_valid() or form.product is None:
         return _listing_page(request, row, form)
-    waiting = mapping.waiting_events([row]).get(row.pk, 0)
-    mapping.map_listing(row, form.product)
+    waiting = listing_product.waiting_events([row]).get(row.pk, 0)
+    listing_product.map_listing(row, form.product)
     text = _("%(listing)s now sells %(sku)s; its number goes to the channel at once.") % {
         "listing": row,
         "sku": form.product.sku,
@@ -218,7 +218,7 @@ def _listing_page(request: HttpRequest, row: Listing, form: MapListing | None = 
         "form": form or MapListing(tenant=access.tenant_of(request), initial={"sku": row.seller_sku}),
         "logs": logs,
         "orders": _orders_behind(request, logs),
-        "waiting": mapping.waiting_events([row]).get(row.pk, 0) if row.product_id is None else 0,
+        "waiting": listing_product.waiting_events([row]).get(row.pk, 0) if row.product_id is None else 0,
         "products": _suggestions(request, row),
     }
     return render(request, "console/listing.html", context, status=422 if form else 200)

@@ -13,7 +13,7 @@ from django.db import connection, transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from apps.connectors.models import Listing
+from apps.connectors.models import WRITABLE, Listing
 from apps.inventory import feed
 from apps.inventory.models import Movement
 from apps.sync.allocation import publishable
@@ -38,6 +38,10 @@ def follow() -> int:
     return len(movements)
 
 
+IS_WRITABLE = "l.logistic_type <> 'fulfillment' AND l.capacidade NOT IN ('FULL', 'KIT', 'MIGRADO')"
+"""`connectors.models.WRITABLE` in SQL."""
+
+
 def _changes_what_is_for_sale(movement: Movement) -> bool:
     """Tell whether a channel may have to show another number; a first count of zero makes an unknown stock known."""
     is_other_number = movement.on_hand_delta != movement.reserved_delta + movement.blocked_delta
@@ -47,21 +51,23 @@ def _changes_what_is_for_sale(movement: Movement) -> bool:
 def _mark_due(causes: dict[int, Movement]) -> None:
     with connection.cursor() as cursor:
         cursor.execute(
-            """UPDATE integracao_anuncio SET due_at = now(),
+            f"""UPDATE integracao_anuncio l SET due_at = now(),
                       cause_movement_id = cause.movement_id, cause_trace_id = cause.trace_id
                  FROM unnest(%s::bigint[], %s::bigint[], %s::uuid[]) AS cause (product_id, movement_id, trace_id)
-                WHERE integracao_anuncio.product_id = cause.product_id AND due_at IS NULL
-                  AND logistic_type <> 'fulfillment' AND capacidade NOT IN ('FULL', 'KIT', 'MIGRADO')""",
+                WHERE l.product_id = cause.product_id AND due_at IS NULL AND {IS_WRITABLE}""",  # noqa: S608  our own text
             [list(causes), [m.pk for m in causes.values()], [m.trace_id for m in causes.values()]],
         )
 
 
 def mark_now(listings: QuerySet[Listing]) -> int:
-    """Make the given mapped listings due at once, retries included: a person asked. Returns how many."""
-    return listings.filter(product__isnull=False).update(due_at=timezone.now())
+    """Make the given listings due at once, retries included: a person asked. Returns how many.
+
+    Those that sell no product, or whose stock the channel keeps itself, have no number to tell.
+    """
+    return listings.filter(WRITABLE, product__isnull=False).update(due_at=timezone.now())
 
 
-TARGETS = """
+TARGETS = f"""
 SELECT l.id, l.accepted_quantity, c.margin_percent, stock.pool
   FROM integracao_anuncio l
   JOIN integracao_conector c ON c.id = l.connector_id
@@ -73,8 +79,8 @@ SELECT l.id, l.accepted_quantity, c.margin_percent, stock.pool
               OR b.location_id IN (SELECT chosen.location_id FROM integracao_conector_locations chosen
                                     WHERE chosen.connector_id = c.id))
   ) stock ON stock.is_known
- WHERE l.logistic_type <> 'fulfillment' AND l.capacidade NOT IN ('FULL', 'KIT', 'MIGRADO') AND {condition}
-"""
+ WHERE {IS_WRITABLE} AND {{condition}}
+"""  # noqa: S608  our own text
 # Nothing received or corrected yet, no row: the hub says nothing about a product whose stock it was never told. A sale
 # alone does not tell it: after an import the first order would otherwise zero the listing.
 

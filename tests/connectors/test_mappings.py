@@ -62,6 +62,14 @@ def test_listings_without_a_product_get_it_and_are_told_others_keep_theirs(shop:
     assert rows[stranger.pk].product is None
 
 
+def test_a_listing_whose_stock_the_channel_keeps_gets_its_product_and_is_told_nothing(shop: Connector) -> None:
+    full = listing(shop, "caneca-1")
+    Listing.objects.filter(pk=full.pk).update(logistic_type="fulfillment")
+    assert mappings.map_sku(shop.tenant, "ML", "caneca-1", product(shop, "MUG"), actor="test") == 1
+    row = Listing.objects.get()
+    assert (row.product, row.due_at) == (product(shop, "MUG"), None)
+
+
 def test_a_file_is_shown_before_it_changes_anything(shop: Connector) -> None:
     client = person(shop.tenant)
     listing(shop, "caneca-1")

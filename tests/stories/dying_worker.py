@@ -6,20 +6,19 @@ It runs the same functions as the Celery ticks, in a process of its own, so what
 lost its power would: half a transaction rolled back by PostgreSQL, a lease nobody ends, a call nobody answers for.
 """
 
-import os
-import signal
 import sys
-from collections.abc import Callable
-from pydoc import locate
-from typing import Any
+
+from tests.dying import Points, die_at
 
 #: point: (function to die at, whether the function still runs to its end first)
-POINTS: dict[str, tuple[str, bool]] = {
+POINTS: Points = {
     "the event is claimed": ("apps.events.inbox._process", False),
     "the order is read": ("apps.events.inbox._take_in", False),
     "the effect's key is written, nothing else": ("apps.orders.intake.take_in", False),
     "order and stock are written, not committed": ("apps.orders.intake.take_in", True),
     "order and stock are committed": ("apps.events.inbox._take_in", True),
+    "the details are read, not written": ("apps.events.inbox._finish", False),
+    "the details are written, the stock not followed": ("apps.events.inbox._finish", True),
     "the listings are marked, not committed": ("apps.sync.queue._mark_due", True),
     "the ledger is followed": ("apps.sync.queue.follow", True),
     "the listing is claimed": ("apps.sync.push._push", False),
@@ -30,7 +29,7 @@ POINTS: dict[str, tuple[str, bool]] = {
 }
 
 #: the same for the search of what no notification told
-SEARCH_POINTS: dict[str, tuple[str, bool]] = {
+SEARCH_POINTS: Points = {
     "the orders are found, nothing is stored": ("apps.events.search.keep", False),
     "the events are stored, the watermark not moved": ("apps.events.models.Watch.save", False),
     "events and watermark are written, not committed": ("apps.events.models.Watch.save", True),
@@ -38,26 +37,11 @@ SEARCH_POINTS: dict[str, tuple[str, bool]] = {
 }
 
 
-def die_at(point: str) -> None:
-    """Replace the point's function by one that runs it (or not) and then kills this process, without any clean-up."""
-    path, runs_first = (POINTS | SEARCH_POINTS)[point]
-    owner_name, _, name = path.rpartition(".")
-    owner = locate(owner_name)  # a module, or a class in one
-    original: Callable[..., Any] = getattr(owner, name)
-
-    def last_act(*args: object, **options: object) -> None:
-        if runs_first:
-            original(*args, **options)
-        os.kill(os.getpid(), signal.SIGKILL)
-
-    setattr(owner, name, last_act)
-
-
 if __name__ == "__main__":
     import django
 
     django.setup()
-    die_at(sys.argv[1])
+    die_at(sys.argv[1], POINTS | SEARCH_POINTS)
 
     if sys.argv[1] in SEARCH_POINTS:
         from apps.events.search import search_next
