@@ -55,6 +55,15 @@ class Connector(models.Model):
     margin_percent = models.PositiveSmallIntegerField(
         _("margin (%)"), default=100, help_text=_("Share of the available units that is published.")
     )
+    buffer_units = models.PositiveIntegerField(
+        _("held back (units)"), default=0, help_text=_("Taken off what the margin leaves, for sales not heard of yet.")
+    )
+    end_when_units = models.PositiveIntegerField(
+        _("end at (units)"), default=0, help_text=_("At this number or below it, zero is published.")
+    )
+    cap_units = models.PositiveIntegerField(
+        _("at most (units)"), null=True, blank=True, help_text=_("Never more than this is published; empty: no limit.")
+    )
     locations = models.ManyToManyField(
         Location,
         blank=True,
@@ -141,6 +150,11 @@ class Listing(models.Model):
         default=Capability.UNKNOWN,
         db_column="capacidade",
     )
+    # where this listing departs from its connector's rule (sync/allocation.py); null: it does not
+    margin_percent = models.PositiveSmallIntegerField(_("margin (%)"), null=True, blank=True)
+    buffer_units = models.PositiveIntegerField(_("held back (units)"), null=True, blank=True)
+    end_when_units = models.PositiveIntegerField(_("end at (units)"), null=True, blank=True)
+    cap_units = models.PositiveIntegerField(_("at most (units)"), null=True, blank=True)
 
     # What the channel last accepted, and the duty to tell it the next number. See sync/queue.py and sync/push.py.
     accepted_quantity = models.IntegerField(_("accepted by the channel"), null=True)
@@ -169,6 +183,7 @@ class Listing(models.Model):
             models.CheckConstraint(
                 condition=Q(due_at__isnull=True) | Q(product__isnull=False), name="listing_due_only_if_mapped"
             ),
+            models.CheckConstraint(condition=Q(margin_percent__lte=100), name="listing_margin_at_most_100"),
         ]
         indexes: ClassVar[list[models.Index]] = [
             # work not done yet; the one reader is sync.queue.claim_due

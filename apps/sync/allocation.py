@@ -1,11 +1,32 @@
 """What number a channel is told. Pure: the same inputs always give the same number (architecture §5)."""
 
+from dataclasses import dataclass
 
-def publishable(pool: int, *, margin_percent: int = 100) -> int:
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """How much of what is there a listing shows: the connector's rule, each part overridable by the listing.
+
+    margin_percent: the share of the pool that is published, 0 to 100 (requirement 000, Story 5.7).
+    buffer_units: units held back after that, for what is sold in a shop before the channel hears of it.
+    end_when_units: at this number or below it nothing is offered any more; 0 offers the last unit.
+    cap_units: never more than this, however much there is; None for no limit.
+    """
+
+    margin_percent: int = 100
+    buffer_units: int = 0
+    end_when_units: int = 0
+    cap_units: int | None = None
+
+
+def publishable(pool: int, rule: Rule) -> int:
     """Return how many units a channel may show.
 
     pool: available units over the connector's locations, each place counted as zero when it is oversold.
-    margin_percent: the share of the pool that is published, 0 to 100 (requirement 000, Story 5.7); rounded down, so
-        that rounding never promises a unit that is not there.
+
+    The margin is rounded down, so that rounding never promises a unit that is not there.
     """
-    return max(0, pool) * margin_percent // 100
+    number = max(0, pool) * rule.margin_percent // 100 - rule.buffer_units
+    if number <= rule.end_when_units:
+        return 0
+    return number if rule.cap_units is None else min(number, rule.cap_units)

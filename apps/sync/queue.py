@@ -16,7 +16,7 @@ from django.utils import timezone
 from apps.connectors.models import WRITABLE, Listing
 from apps.inventory import feed
 from apps.inventory.models import Movement
-from apps.sync.allocation import publishable
+from apps.sync.allocation import Rule, publishable
 from apps.tenants.flags import IS_OFF
 
 FEED_CONSUMER = "sync"
@@ -68,7 +68,9 @@ def mark_now(listings: QuerySet[Listing]) -> int:
 
 
 TARGETS = f"""
-SELECT l.id, l.accepted_quantity, c.margin_percent, stock.pool
+SELECT l.id, l.accepted_quantity, stock.pool,
+       coalesce(l.margin_percent, c.margin_percent), coalesce(l.buffer_units, c.buffer_units),
+       coalesce(l.end_when_units, c.end_when_units), coalesce(l.cap_units, c.cap_units)
   FROM integracao_anuncio l
   JOIN integracao_conector c ON c.id = l.connector_id
   JOIN LATERAL (
@@ -90,7 +92,7 @@ def target_of(listing_id: int) -> int | None:
     with connection.cursor() as cursor:
         cursor.execute(TARGETS.format(condition="l.id = %s"), [listing_id])
         row = cursor.fetchone()
-    return None if row is None else publishable(int(row[3]), margin_percent=row[2])
+    return None if row is None else publishable(int(row[2]), Rule(*row[3:]))
 
 
 def sweep() -> int:
@@ -104,8 +106,8 @@ def sweep() -> int:
     wrong: list[int] = []
     with transaction.atomic(), connection.chunked_cursor() as cursor:  # the rows stay in PostgreSQL
         cursor.execute(TARGETS.format(condition=condition))
-        for listing_id, accepted, margin_percent, pool in cursor:
-            if accepted != publishable(int(pool), margin_percent=margin_percent):
+        for listing_id, accepted, pool, *rule in cursor:
+            if accepted != publishable(int(pool), Rule(*rule)):
                 wrong.append(listing_id)
     still_idle = Listing.objects.filter(pk__in=wrong, due_at__isnull=True, lease_expires_at__isnull=True)
     return still_idle.update(due_at=timezone.now())

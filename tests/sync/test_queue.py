@@ -83,6 +83,21 @@ def test_the_margin_is_taken_from_the_whole(desk: Desk) -> None:
     assert queue.target_of(desk.listing.pk) == 4
 
 
+def test_a_listing_departs_from_its_connectors_rule_part_by_part(desk: Desk) -> None:
+    desk.receive(desk.store, 100)
+    Connector.objects.update(margin_percent=50, buffer_units=5, end_when_units=2, cap_units=40)
+    assert queue.target_of(desk.listing.pk) == 40
+    Listing.objects.update(margin_percent=20)
+    assert queue.target_of(desk.listing.pk) == 15
+    Listing.objects.update(buffer_units=18)
+    assert queue.target_of(desk.listing.pk) == 0
+    Listing.objects.update(end_when_units=1)
+    assert queue.target_of(desk.listing.pk) == 2
+    Listing.objects.update(cap_units=1, margin_percent=None)
+    assert queue.target_of(desk.listing.pk) == 1
+    assert queue.sweep() == 1  # 5 was accepted
+
+
 def test_a_product_without_any_movement_has_no_target(desk: Desk) -> None:
     assert queue.target_of(desk.listing.pk) is None
     assert queue.sweep() == 0
