@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from django.db import connection
 
+from apps.connectors import budget
 from apps.connectors.breaker import Breaker
 from apps.connectors.connecting import connect
 from apps.connectors.importing import import_listings
@@ -20,6 +21,7 @@ from apps.inventory.models import Balance, Location, Product
 from apps.orders.models import Order
 from apps.sandbox.client import Control
 from apps.sync import push, queue
+from apps.sync.turns import Turn
 from apps.tenants.models import Tenant
 
 
@@ -86,7 +88,8 @@ def work_until_quiet() -> None:
             is_busy = True
         while queue.follow():
             is_busy = True
-        while push.push_next():
+        queue.line_up_due()
+        while isinstance(push.push_next(), Turn):
             is_busy = True
 
 
@@ -94,6 +97,7 @@ def let_time_pass() -> None:
     """Let every lease and pause end, as waiting would."""
     for connector_id in Connector.objects.values_list("pk", flat=True):
         Breaker(connector_id).close()
+        budget.client().delete(f"{budget.KEY}{connector_id}")
     with connection.cursor() as cursor:
         cursor.execute(
             "UPDATE integracao_anuncio SET lease_expires_at = now() - interval '1 s' WHERE lease_expires_at IS NOT NULL"

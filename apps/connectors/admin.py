@@ -36,6 +36,8 @@ class ConnectorAdmin(TenantAdmin):
         "buffer_units",
         "end_when_units",
         "cap_units",
+        "calls_per_minute",
+        "zero_limit_percent",
         "locations",
         "notification_address",
         "access_token_expires_at",

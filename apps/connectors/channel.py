@@ -295,7 +295,7 @@ class TokenSource(Protocol):
 
 
 class Line(Protocol):
-    """Whether there is somebody at the other end of a connector's line; see `breaker.Breaker`."""
+    """Whether a call may be made on a connector's line, and how calls went; see `budget.Budget`."""
 
     def ask(self) -> None:
         """Return when a call may be made now; raises ChannelError `circuit_open` when it may not."""
@@ -307,6 +307,10 @@ class Line(Protocol):
 
     def failed(self) -> None:
         """Note that nobody answered."""
+        ...
+
+    def limited(self, retry_after_seconds: float | None) -> None:
+        """Note that the channel wants fewer calls; it may say when the next one is welcome."""
         ...
 
 

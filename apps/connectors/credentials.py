@@ -13,7 +13,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from apps.common import crypto
-from apps.connectors.breaker import Breaker
+from apps.connectors.budget import Budget
 from apps.connectors.channel import Channel, ChannelError, open_channel, refresh_tokens
 from apps.connectors.models import Connector
 
@@ -41,9 +41,13 @@ def reveal(connector: Connector, field: str) -> str:
     return crypto.unseal(sealed, owner=_owner(connector, field)) if sealed else ""
 
 
-def open_connector(connector: Connector) -> Channel:
-    """Return the connector's channel, with its tokens, behind its circuit breaker."""
-    return open_channel(connector.kind, ConnectorTokens(connector.pk), Breaker(connector.pk))
+def open_connector(connector: Connector, *, prepaid_calls: int = 0) -> Channel:
+    """Return the connector's channel, with its tokens, behind its circuit breaker and its budget of calls.
+
+    prepaid_calls: how many of the next calls were counted before (`sync.turns`).
+    """
+    line = Budget(connector.pk, prepaid_calls=prepaid_calls)
+    return open_channel(connector.kind, ConnectorTokens(connector.pk), line)
 
 
 def ending(connector: Connector, field: str) -> str:
@@ -120,7 +124,7 @@ class ConnectorTokens:
             client_id=connector.client_id,
             client_secret=self._open(connector, "client_secret"),
             refresh_token=self._open(connector, "refresh_token"),
-            line=Breaker(connector.pk),
+            line=Budget(connector.pk),
         )
         connector.access_token_expires_at = timezone.now() + timedelta(seconds=pair.expires_in_seconds)
         connector.save(update_fields=["access_token_expires_at"])

@@ -71,6 +71,18 @@ class Connector(models.Model):
         verbose_name=_("locations"),
         help_text=_("Places whose stock this account sells; none chosen means all of them."),
     )
+    calls_per_minute = models.PositiveIntegerField(
+        _("calls a minute"),
+        null=True,
+        blank=True,
+        help_text=_("How often the hub may call for this account; empty: CHANNEL_CALLS_PER_MINUTE, 0: no limit."),
+    )
+    zero_limit_percent = models.PositiveSmallIntegerField(
+        _("zeros held above (%)"),
+        default=20,
+        help_text=_("When more listings than this would go to zero within an hour, they wait for a person."),
+    )
+    zeros_released_at = models.DateTimeField(_("zeros let through at"), null=True, editable=False)
     has_depots = models.BooleanField(_("sells from depots of its own at the channel"), default=False, editable=False)
     last_sync_at = models.DateTimeField(_("last synchronisation"), null=True, editable=False)
     created_at = models.DateTimeField(_("created at"), auto_now_add=True)
@@ -89,6 +101,7 @@ class Connector(models.Model):
             ),
             models.UniqueConstraint(fields=["tenant", "id"], name="connector_of_tenant"),
             models.CheckConstraint(condition=Q(margin_percent__lte=100), name="connector_margin_at_most_100"),
+            models.CheckConstraint(condition=Q(zero_limit_percent__lte=100), name="connector_zero_limit_at_most_100"),
         ]
 
     def __str__(self) -> str:
@@ -159,6 +172,10 @@ class Listing(models.Model):
     # What the channel last accepted, and the duty to tell it the next number. See sync/queue.py and sync/push.py.
     accepted_quantity = models.IntegerField(_("accepted by the channel"), null=True)
     accepted_at = models.DateTimeField(_("accepted at"), null=True)
+    # sold there since then, as far as the hub has heard: the channel has counted these units off already
+    sold_there = models.PositiveIntegerField(_("sold there since"), default=0)
+    zeroing_since = models.DateTimeField(null=True)  # its number is to become zero; see sync/waves.py
+    held_at = models.DateTimeField(_("held at"), null=True)  # one zero of too many: waits for a person
     sync_state = models.CharField(_("last try"), max_length=16, choices=SyncState, default=SyncState.NEVER)
     due_at = models.DateTimeField(_("due at"), null=True)  # null: nothing to tell
     lease_id = models.UUIDField(null=True)  # the worker that is telling it now …
@@ -186,10 +203,16 @@ class Listing(models.Model):
             models.CheckConstraint(condition=Q(margin_percent__lte=100), name="listing_margin_at_most_100"),
         ]
         indexes: ClassVar[list[models.Index]] = [
-            # work not done yet; the one reader is sync.queue.claim_due
+            # work not done yet; the readers are sync.queue's
             models.Index(fields=["due_at"], condition=Q(due_at__isnull=False), name="listing_due"),
             models.Index(
                 fields=["lease_expires_at"], condition=Q(lease_expires_at__isnull=False), name="listing_leased"
+            ),
+            # the one reader is sync.waves
+            models.Index(
+                fields=["connector", "zeroing_since"],
+                condition=Q(zeroing_since__isnull=False),
+                name="listing_zeroing",
             ),
         ]
 

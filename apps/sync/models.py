@@ -59,3 +59,27 @@ class SyncLog(models.Model):
 
     def __str__(self) -> str:
         return f"{self.listing_id}: {self.old_value} -> {self.new_value} {self.status}"
+
+
+class SalesRate(models.Model):
+    """How fast a product sells, over all channels and tills: what the queue's order goes by. Kept by sync.queue.follow.
+
+    An average that forgets: each unit counts 1/`queue.RATE_MEMORY_HOURS` at first and fades with that time constant.
+    """
+
+    product = models.OneToOneField(
+        Product, models.CASCADE, primary_key=True, related_name="+", verbose_name=_("product")
+    )
+    tenant = models.ForeignKey(Tenant, models.PROTECT, related_name="+", verbose_name=_("tenant"), db_index=False)
+    units_per_hour = models.FloatField(_("units an hour"))
+    as_of = models.DateTimeField(_("as of"))
+
+    TENANT_PATH: ClassVar[str] = "tenant"
+
+    class Meta:
+        db_table = "sync_sales_rates"
+        verbose_name = _("sales rate")
+        verbose_name_plural = _("sales rates")
+
+    def __str__(self) -> str:
+        return f"{self.product_id}: {self.units_per_hour:.3f}/h"

@@ -8,16 +8,18 @@ import random
 import time
 import uuid
 from datetime import timedelta
+from functools import partial
 
 import structlog
 from django.db import InterfaceError, OperationalError, transaction
 from django.utils import timezone
 
-from apps.connectors import credentials
+from apps.connectors import budget, credentials
 from apps.connectors.channel import ChannelError, StockAnswer, StockTarget
 from apps.connectors.models import Connector, Listing
-from apps.sync import queue
+from apps.sync import queue, turns
 from apps.sync.models import SyncLog
+from apps.sync.turns import Pause, Turn
 
 log = structlog.get_logger(__name__)
 
@@ -35,14 +37,27 @@ CALLS_MAX_SECONDS = 25.0
 """What the calls of one push may take together; a claim with less time left is given up before it calls."""
 
 
-def push_next() -> bool:
-    """Tell the next due listing its number. Returns False when nothing is due.
+def push_next(calls_max: int = 1) -> Turn | Pause:
+    """Tell the listing whose turn it is its number. Returns the turn, or why it is nobody's.
 
-    Raises only when the database is away: any other failure is settled on the listing, so that one listing or one
-    account cannot hold up the others.
+    calls_max: how many calls of one account may be under way at once, this one included. Raises only when the database
+    or Redis is away: any other failure is settled on the listing, so that one listing or one account cannot hold up
+    the others.
     """
+    turn = queue.next_turn(calls_max)
+    if isinstance(turn, Turn):
+        was_used = False
+        try:
+            was_used = tell(turn.listing_id)
+        finally:
+            turns.end(turn, was_used=was_used)
+    return turn
+
+
+def tell(listing_id: int) -> bool:
+    """Tell one due listing its number and settle how that went; False when it was not due, or not ours to tell."""
     claimed_at = time.monotonic()
-    claim = queue.claim_due()
+    claim = queue.claim(listing_id)
     if claim is None:
         return False
     named = {"trace_id": str(claim.trace_id or uuid.uuid4()), "tenant": claim.tenant_id}
@@ -85,7 +100,7 @@ def _push(claim: queue.Claim, claimed_at: float) -> None:
 
 
 def _send(listing: Listing, number: int) -> StockAnswer:
-    channel = credentials.open_connector(listing.connector)
+    channel = credentials.open_connector(listing.connector, prepaid_calls=1)  # the turn's
     return channel.put_stock(StockTarget(item_id=listing.item_id, variation_id=listing.variation_id), number)
 
 
@@ -133,6 +148,8 @@ def _settle_answer(claim: queue.Claim, listing: Listing, entry: SyncLog, answer:
             attempts=0,
             accepted_quantity=shown,
             accepted_at=now,
+            sold_there=0,
+            **({"zeroing_since": None} if shown else {}),
             channel_status=answer.listing_status[:32],
             last_error="",
             last_error_code="",
@@ -151,8 +168,13 @@ def _settle_failure(
     shown: int | None = None,
 ) -> None:
     """Write down why it failed and when to try again; an account's failure stops the account, not the listing."""
+    if refusal.code == "circuit_open":  # nothing was sent: no try, no entry, and no turn while the line is dead
+        entry.delete()
+        budget.rest(listing.connector_id, refusal.retry_after_seconds or 1.0)
+        _settle(claim, attempts=claim.attempt - 1, due_at=claim.due_at or timezone.now())
+        return
     state, pause = _next_try(claim.attempt, refusal)
-    known = {"accepted_quantity": shown, "accepted_at": timezone.now()} if shown is not None else {}
+    known = {"accepted_quantity": shown, "accepted_at": timezone.now(), "sold_there": 0} if shown is not None else {}
     with transaction.atomic():
         _close_log(
             entry,
@@ -200,7 +222,7 @@ def _settle(claim: queue.Claim, **values: object) -> None:
     """End the claim. A worker that lost its lease speaks of the past and ends nothing.
 
     What it sent may have arrived after a newer number, though: so what the channel shows is no longer known, and the
-    listing is told again.
+    listing is told again. What became due meanwhile stands in line again.
     """
     same = Listing.objects.filter(pk=claim.listing_id)
     ended = same.filter(lease_id=claim.lease_id).update(
@@ -209,6 +231,8 @@ def _settle(claim: queue.Claim, **values: object) -> None:
     if not ended:
         same.filter(product__isnull=False).update(accepted_quantity=None, due_at=timezone.now())
         log.warning("stock_push_came_late", listing_id=claim.listing_id)
+    if same.filter(due_at__isnull=False).exists():
+        transaction.on_commit(partial(queue.line_up_again, claim.listing_id))
 
 
 def _elapsed_ms(started: float) -> int:

@@ -300,7 +300,7 @@ def test_each_listing_is_told_at_most_once_at_a_time(market: Market) -> None:
     def work() -> None:
         while time.monotonic() < stop_at:
             queue.follow()
-            push.push_next()
+            push.push_next(calls_max=4)
         connections.close_all()
 
     workers = [threading.Thread(target=work) for _ in range(4)]

@@ -119,7 +119,7 @@ def test_a_stopped_connector_is_left_alone(desk: Desk, status: str) -> None:
     Connector.objects.update(status=status)
     assert queue.sweep() == 0
     Listing.objects.update(due_at=PAST)
-    assert queue.claim_due() is None
+    assert queue.claim(desk.listing.pk) is None
 
 
 def test_a_number_the_channel_keeps_itself_is_never_due(desk: Desk) -> None:
@@ -130,14 +130,14 @@ def test_a_number_the_channel_keeps_itself_is_never_due(desk: Desk) -> None:
 
 def test_a_claim_is_exclusive_until_it_ends(desk: Desk) -> None:
     Listing.objects.update(due_at=PAST)
-    claim = queue.claim_due()
+    claim = queue.claim(desk.listing.pk)
     assert claim is not None
     assert (claim.listing_id, claim.attempt, claim.was_interrupted) == (desk.listing.pk, 1, False)
-    assert queue.claim_due() is None
+    assert queue.claim(desk.listing.pk) is None
     Listing.objects.update(due_at=PAST)  # the stock moved meanwhile
-    assert queue.claim_due() is None
+    assert queue.claim(desk.listing.pk) is None
     Listing.objects.update(lease_expires_at=PAST)
-    again = queue.claim_due()
+    again = queue.claim(desk.listing.pk)
     assert again is not None
     assert again.was_interrupted
     assert again.lease_id != claim.lease_id

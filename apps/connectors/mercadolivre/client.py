@@ -343,6 +343,8 @@ def over(line: Line | None, send: Callable[[], http.Answer]) -> http.Answer:
         line.failed()
     else:
         line.answered()
+    if answer.status == 429:
+        line.limited(_retry_after_seconds(answer.headers.get("retry-after", "")))
     return answer
 
 

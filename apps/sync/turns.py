@@ -1,0 +1,191 @@
+"""Whose turn it is to be told: each account's waiting listings in the order of their risk, in Redis.
+
+**Order** only: that a listing must be told stands in PostgreSQL (`Listing.due_at`), and so does who is telling it.
+What is lost here is lined up again from there (`queue`), what is here too often ends at the claim. Every account has
+two sorted sets of the same listings: by risk, lower first (`risk.score`), and by since when they wait. A third holds
+the calls under way. The accounts stand in a ring, the one served longest ago first: none waits for another.
+
+**One script takes a turn**: the account at the head of the ring that has a listing waiting, a call left in its budget
+(`connectors.budget`) beyond what is reserved for orders, and fewer than its share of calls under way. Of that account
+it takes the riskiest listing, or, one turn in `STARVED_SHARE`, the one that waited longest, if that is longer than
+`STARVED_SECONDS`: under a short quota the dangerous keep going first, and nothing waits for ever.
+"""
+
+import uuid
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+
+from redis.commands.core import Script
+
+from apps.connectors import budget
+
+RING = "saldo:sync:ring"
+LINED_UP = "saldo:sync:lined-up"
+"""Present when what is due was lined up from PostgreSQL; a flushed Redis does not have it."""
+
+STARVED_SECONDS = 600
+STARVED_SHARE = 4
+
+CALL_SECONDS = 45
+"""A call under way is forgotten after this, as its lease is (`queue.LEASE_SECONDS`): its worker died."""
+
+CHUNK = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A listing that is to be told, and where it stands. `for_seconds`: how long it has waited already."""
+
+    connector_id: int
+    listing_id: int
+    score: float
+    for_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """The right to make one call for one listing. `left`: how many more of its account wait."""
+
+    connector_id: int
+    listing_id: int
+    call_id: str
+    left: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Nobody's turn now. `seconds`: until there may be one; None when nothing waits. `is_lost`: Redis was flushed."""
+
+    seconds: float | None
+    is_lost: bool = False
+
+
+TAKE = (
+    budget.REFILL
+    + f"""
+local now, calls_max, call_id = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3]
+if redis.call('EXISTS', '{LINED_UP}') == 0 then return {{'lost'}} end
+local pause = -1
+local function wait(seconds) if pause < 0 or seconds < pause then pause = seconds end end
+for _, connector in ipairs(redis.call('ZRANGE', '{RING}', 0, -1)) do
+  local queue = 'saldo:sync:' .. connector
+  local risk, since, calls, bucket = queue .. ':risk', queue .. ':since', queue .. ':calls', '{budget.KEY}' .. connector
+  local waiting = redis.call('ZCARD', risk)
+  if waiting == 0 then
+    redis.call('ZREM', '{RING}', connector)
+  else
+    redis.call('ZREMRANGEBYSCORE', calls, '-inf', now)
+    local tokens, rate, capacity, rests_until = refill(bucket, now)
+    local needed = 1 + {budget.RESERVED} * capacity
+    if rests_until > now then wait(rests_until - now)
+    elseif redis.call('ZCARD', calls) >= calls_max then wait(0.05)
+    elseif tokens < needed then wait((needed - tokens) / rate)
+    else
+      local listing = redis.call('ZRANGE', risk, 0, 0)[1]
+      local turn = redis.call('INCR', '{RING}:turns')
+      if redis.call('HINCRBY', bucket, 'turns', 1) % {STARVED_SHARE} == 0 then
+        local oldest = redis.call('ZRANGE', since, 0, 0, 'WITHSCORES')
+        if oldest[1] and now - tonumber(oldest[2]) > {STARVED_SECONDS} then listing = oldest[1] end
+      end
+      redis.call('ZREM', risk, listing)
+      redis.call('ZREM', since, listing)
+      redis.call('ZADD', calls, now + {CALL_SECONDS}, call_id)
+      redis.call('ZADD', '{RING}', turn, connector)
+      keep(bucket, now, tokens - 1, rate)
+      return {{'turn', connector, listing, waiting - 1}}
+    end
+  end
+end
+return {{'pause', tostring(pause)}}
+"""
+)
+
+END = (
+    budget.REFILL
+    + """
+local queue = 'saldo:sync:' .. ARGV[1]
+local was_under_way = redis.call('ZREM', queue .. ':calls', ARGV[2])
+if was_under_way == 1 and ARGV[3] == 'unused' then
+  local bucket, now = KEYS[1], tonumber(ARGV[4])
+  local tokens, rate, capacity = refill(bucket, now)
+  keep(bucket, now, math.min(capacity, tokens + 1), rate)
+end
+"""
+)
+
+
+def line_up(waiting: Iterable[Waiting], ceilings: dict[int, float], *, is_everything: bool = False) -> None:
+    """Put listings where they belong in their accounts' queues; one that stands there already moves.
+
+    ceilings: each account's calls a second, 0 for no limit. is_everything: these are all that is due anywhere, so
+    from now on Redis knows.
+    """
+    redis, now = budget.client(), budget.clock()
+    by_connector: dict[int, list[Waiting]] = defaultdict(list)
+    for entry in waiting:
+        by_connector[entry.connector_id].append(entry)
+    if is_everything:
+        redis.set(LINED_UP, 1)  # first: whoever flushes while we write takes it away again
+    for connector_id, entries in by_connector.items():
+        queue = _queue(connector_id)
+        redis.hset(f"{budget.KEY}{connector_id}", "ceiling", str(ceilings[connector_id]))
+        for start in range(0, len(entries), CHUNK):
+            chunk = entries[start : start + CHUNK]
+            with redis.pipeline() as together:
+                together.zadd(f"{queue}:risk", {str(one.listing_id): one.score for one in chunk})
+                together.zadd(f"{queue}:since", {str(one.listing_id): now - one.for_seconds for one in chunk}, nx=True)
+                together.zadd(RING, {str(connector_id): 0}, nx=True)
+                together.execute()
+
+
+def take(calls_max: int) -> Turn | Pause:
+    """Take the next turn. calls_max: how many calls of one account may be under way at once. Raises RedisError."""
+    call_id = uuid.uuid4().hex
+    found, *rest = _take()(args=[budget.clock(), calls_max, call_id])
+    if found == "turn":
+        connector_id, listing_id, left = rest
+        return Turn(int(connector_id), int(listing_id), call_id, int(left))
+    if found == "lost":
+        return Pause(None, is_lost=True)
+    seconds = float(rest[0])
+    return Pause(None if seconds < 0 else seconds)
+
+
+def end(turn: Turn, *, was_used: bool) -> None:
+    """End a turn; one that made no call gives it back. Raises RedisError."""
+    how = "used" if was_used else "unused"
+    _end()(keys=[f"{budget.KEY}{turn.connector_id}"], args=[turn.connector_id, turn.call_id, how, budget.clock()])
+
+
+def leave(connector_id: int, listing_ids: Iterable[int]) -> None:
+    """Take listings out of their account's queue."""
+    ids = [str(listing_id) for listing_id in listing_ids]
+    queue, redis = _queue(connector_id), budget.client()
+    for start in range(0, len(ids), CHUNK):
+        redis.zrem(f"{queue}:risk", *ids[start : start + CHUNK])
+        redis.zrem(f"{queue}:since", *ids[start : start + CHUNK])
+
+
+def waiting_counts(connector_ids: Iterable[int]) -> dict[int, int]:
+    """Return how many listings of each account stand in its queue."""
+    ids = list(connector_ids)
+    with budget.client().pipeline(transaction=False) as together:
+        for connector_id in ids:
+            together.zcard(f"{_queue(connector_id)}:risk")
+        return dict(zip(ids, together.execute(), strict=True))
+
+
+def _queue(connector_id: int) -> str:
+    return f"saldo:sync:{connector_id}"
+
+
+@cache
+def _take() -> Script:
+    return budget.client().register_script(TAKE)
+
+
+@cache
+def _end() -> Script:
+    return budget.client().register_script(END)

@@ -1,0 +1,189 @@
+"""Whose turn it is: order by risk, a budget per account, nobody starved, nothing kept that Redis may not lose."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from apps.connectors import budget
+from apps.connectors.budget import Budget
+from apps.sync import turns
+from apps.sync.turns import Pause, Turn, Waiting
+
+NO_LIMIT = 0.0
+
+
+class Clock:
+    """Time that passes when the test says so."""
+
+    def __init__(self) -> None:
+        self.now = 1_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
+    """Return the clock that turns and budgets go by, with an empty Redis."""
+    forget()
+    clock = Clock()
+    monkeypatch.setattr(budget, "clock", clock)
+    yield clock
+    forget()
+
+
+def forget() -> None:
+    for pattern in ("saldo:sync:*", "saldo:budget:*"):
+        for key in budget.client().scan_iter(pattern):
+            budget.client().delete(key)
+
+
+def line_up(scores: dict[int, float], *, connector: int = 1, ceiling: float = NO_LIMIT, waited: float = 0) -> None:
+    entries = [Waiting(connector, listing, score, waited) for listing, score in scores.items()]
+    turns.line_up(entries, {connector: ceiling}, is_everything=True)
+
+
+def take(calls_max: int = 1000) -> Turn:
+    turn = turns.take(calls_max)
+    assert isinstance(turn, Turn), turn
+    return turn
+
+
+def pause(calls_max: int = 1000) -> Pause:
+    found = turns.take(calls_max)
+    assert isinstance(found, Pause), found
+    return found
+
+
+def test_the_riskiest_goes_first_and_each_listing_stands_in_line_once(clock: Clock) -> None:
+    line_up({7: 2e6, 8: -0.5, 9: -3.0})
+    line_up({7: -9.0, 9: -3.0})  # its stock moved again
+    assert [take().listing_id for _ in range(3)] == [7, 9, 8]
+    assert pause() == Pause(None)
+
+
+def test_a_redis_that_forgot_says_so(clock: Clock) -> None:
+    line_up({7: 1.0})
+    forget()
+    assert pause().is_lost
+    turns.line_up([Waiting(1, 7, 1.0, 0)], {1: NO_LIMIT})  # some, not all: it still does not know
+    assert pause().is_lost
+    line_up({7: 1.0})
+    assert take().listing_id == 7
+
+
+def test_an_account_makes_no_more_calls_than_its_ceiling(clock: Clock) -> None:
+    line_up(dict.fromkeys(range(1000), 0.0), ceiling=5.0)
+    told = 0
+    for _ in range(600):  # a minute in tenths of a second
+        while isinstance(turn := turns.take(1000), Turn):
+            turns.end(turn, was_used=True)
+            told += 1
+        clock.now += 0.1
+    assert 5.0 * 60 <= told <= 5.0 * 60 + 5.0 * budget.BURST_SECONDS
+
+
+def test_the_pause_is_as_long_as_the_budget_needs(clock: Clock) -> None:
+    line_up(dict.fromkeys(range(100), 0.0), ceiling=0.5)
+    while isinstance(found := turns.take(1000), Turn):
+        pass
+    assert found.seconds is not None
+    assert 0 < found.seconds <= 2
+    clock.now += found.seconds + 0.01
+    take()
+
+
+def test_reads_of_orders_go_first(clock: Clock) -> None:
+    line_up(dict.fromkeys(range(1000), 0.0), ceiling=10.0)
+    line, told = Budget(1), 0
+    for tenth in range(300):  # half a minute, with 8 reads a second
+        for _read in range(8 if tenth % 10 == 0 else 0):
+            line.ask()
+        while isinstance(turns.take(1000), Turn):
+            told += 1
+        clock.now += 0.1
+    assert 2 * 25 <= told <= 2 * 30 + 20  # what is left of ten a second
+
+
+def test_a_turn_without_a_call_is_given_back(clock: Clock) -> None:
+    line_up(dict.fromkeys(range(100), 0.0), ceiling=1.0)
+    for _ in range(50):
+        turns.end(take(), was_used=False)
+    turns.end(turn := take(), was_used=False)
+    turns.end(turn, was_used=False)  # once is enough
+    used = 0
+    while isinstance(turns.take(1000), Turn):
+        used += 1
+    assert used <= budget.BURST_SECONDS
+
+
+def test_a_429_slows_down_at_once_and_the_rate_comes_back_slowly(clock: Clock) -> None:
+    line_up(dict.fromkeys(range(10_000), 0.0), ceiling=10.0)
+    line = Budget(1)
+    take()
+    line.limited(None)
+    line.limited(None)  # under way at the same time: the same refusal
+    assert pause().seconds == pytest.approx(1.0, abs=0.01)
+    assert told_within(clock, 30) == pytest.approx(5.0 * 29, rel=0.2)
+    line.limited(20.0)
+    assert pause().seconds == pytest.approx(20.0, abs=0.01)
+    clock.now += budget.RECOVERY_SECONDS
+    told_within(clock, 5)
+    assert told_within(clock, 20) == pytest.approx(10.0 * 20, rel=0.1)
+
+
+def told_within(clock: Clock, seconds: int) -> int:
+    told = 0
+    for _ in range(seconds * 10):
+        clock.now += 0.1
+        while isinstance(turns.take(10_000), Turn):
+            told += 1
+    return told
+
+
+def test_an_account_without_a_ceiling_learns_one(clock: Clock) -> None:
+    line_up(dict.fromkeys(range(5000), 0.0))
+    Budget(1).limited(None)
+    clock.now += 1.1
+    assert told_within(clock, 2) < 100
+
+
+def test_accounts_take_turns_however_much_one_has_to_tell(clock: Clock) -> None:
+    line_up(dict.fromkeys(range(5000), -50.0), connector=1)
+    line_up({9001: 2e6, 9002: 2e6}, connector=2)
+    assert sorted(take().connector_id for _ in range(4)) == [1, 1, 2, 2]
+
+
+def test_an_account_that_hangs_leaves_room_for_others(clock: Clock) -> None:
+    line_up(dict.fromkeys(range(100), -50.0), connector=1)
+    line_up({9001: 2e6}, connector=2)
+    assert [take(calls_max=3).connector_id for _ in range(4)].count(1) == 3
+    assert pause(calls_max=3).seconds is not None
+    clock.now += turns.CALL_SECONDS + 1  # the workers died
+    assert take(calls_max=3).connector_id == 1
+
+
+def test_nothing_waits_for_ever_and_the_dangerous_keep_going_first(clock: Clock) -> None:
+    line_up({5000: 2e6})
+    clock.now += turns.STARVED_SECONDS + 1
+    line_up(dict.fromkeys(range(40), -1.0))
+    order = [take().listing_id for _ in range(8)]
+    assert 5000 in order[: turns.STARVED_SHARE]
+    assert len([listing for listing in order if listing < 40]) == 7
+
+
+def test_an_account_that_rests_is_passed_over_until_then(clock: Clock) -> None:
+    line_up({1: -1.0}, connector=1)
+    line_up({2: 2e6}, connector=2)
+    budget.rest(1, 30)
+    assert take().connector_id == 2
+    assert pause().seconds == pytest.approx(30, abs=0.01)
+    clock.now += 31
+    assert take().connector_id == 1
+
+
+def test_who_leaves_has_no_turn(clock: Clock) -> None:
+    line_up({1: -1.0, 2: -2.0, 3: -3.0})
+    turns.leave(1, [3, 1])
+    assert turns.waiting_counts([1, 77]) == {1: 1, 77: 0}
+    assert take().listing_id == 2
