@@ -224,6 +224,12 @@ class Listing(models.Model):
         """Tell whether the seller may set this number: not when the channel keeps or counts the stock itself."""
         return self.logistic_type != "fulfillment" and self.capability not in READ_ONLY
 
+    @property
+    def has_own_rule(self) -> bool:
+        """Tell whether it departs from its connector's rule of publication."""
+        parts = (self.margin_percent, self.buffer_units, self.end_when_units, self.cap_units)
+        return any(part is not None for part in parts)
+
 
 READ_ONLY = (Listing.Capability.FULL, Listing.Capability.KIT, Listing.Capability.MOVED)
 """Kinds of listings whose number is never told; `sync.queue` says the same in SQL."""

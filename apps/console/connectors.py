@@ -234,6 +234,7 @@ def _page(request: HttpRequest, row: Connector, form: ReplaceSecrets | None = No
     context = {
         "connector": row,
         "counts": Connector.objects.filter(pk=row.pk).annotate(**COUNTS).values(*COUNTS).get(),
+        "held_count": Listing.objects.filter(tenant=row.tenant, connector=row, held_at__isnull=False).count(),
         "return_address": return_address(),
         "form": form or ReplaceSecrets(),
         "endings": _endings(row) if is_administrator else {},

@@ -3,7 +3,7 @@
 from django.urls import path
 from django.views.i18n import set_language
 
-from apps.console import connectors, mappings, views
+from apps.console import connectors, mappings, publishing, views
 
 app_name = "console"
 urlpatterns = [
@@ -22,6 +22,7 @@ urlpatterns = [
     path("anuncios/<int:pk>/", views.listing, name="listing"),
     path("anuncios/<int:pk>/mapear/", views.map_listing, name="map"),
     path("anuncios/<int:pk>/sincronizar/", views.sync_listing, name="sync-now"),
+    path("anuncios/<int:pk>/publicacao/", publishing.listing_rule, name="listing-rule"),
     path("mapeamentos/", mappings.page, name="mappings"),
     path("mapeamentos/sku/", mappings.add_sku, name="map-sku"),
     path("mapeamentos/status/", mappings.add_status, name="map-status"),
@@ -37,6 +38,8 @@ urlpatterns = [
     path("conectores/<int:pk>/sincronizar/", connectors.sync, name="sync-connector"),
     path("conectores/<int:pk>/importar/", connectors.import_listings, name="import-listings"),
     path("conectores/<int:pk>/importar/cancelar/", connectors.cancel_import, name="cancel-import"),
+    path("conectores/<int:pk>/publicacao/", publishing.connector_rule, name="connector-rule"),
+    path("conectores/<int:pk>/zeros/", publishing.let_zeros_through, name="let-zeros-through"),
     path("empresa/", views.choose_tenant, name="tenant"),
     path("idioma/", set_language, name="language"),
 ]

@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from django.contrib import admin
 
-from apps.sync.models import SyncLog
+from apps.sync.models import SalesRate, SyncLog
 from apps.tenants.admin import ReadOnlyAdmin
 
 
@@ -27,3 +27,14 @@ class SyncLogAdmin(ReadOnlyAdmin):
     list_select_related: ClassVar = ["product", "listing"]
     search_fields: ClassVar = ["=listing__item_id", "product__sku"]
     ordering: ClassVar = ["-id"]
+
+
+@admin.register(SalesRate)
+class SalesRateAdmin(ReadOnlyAdmin):
+    """How fast each product sells, which decides what is told first."""
+
+    list_display: ClassVar = ["product", "units_per_hour", "as_of", "tenant"]
+    list_filter: ClassVar = ["tenant"]
+    list_select_related: ClassVar = ["product", "tenant"]
+    search_fields: ClassVar = ["=product__sku"]
+    ordering: ClassVar = ["-units_per_hour"]
