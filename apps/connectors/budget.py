@@ -2,8 +2,8 @@
 
 The bucket refills at the connector's ceiling and holds `BURST_SECONDS`' worth. A 429 halves the rate and empties the
 bucket at once; the rate grows back to the ceiling over `RECOVERY_SECONDS`. Reads of orders take what they need and are
-never held up: an order that is known late oversells more than a number told late. Stock pushes take their turn only
-while `RESERVED` of the bucket is left for those reads (`sync.turns`).
+never held up: an order that is known late oversells more than a number told late. Stock pushes take their turn while
+`RESERVED` of the bucket is left for those reads, and at `RESERVED` of the rate even when they take all (`sync.turns`).
 
 It fails open: when Redis is away or was flushed, calls are made as if the bucket were full. The channel's own limit
 is the one that counts; this one keeps the hub from running into it.
@@ -25,7 +25,7 @@ log = structlog.get_logger(__name__)
 
 BURST_SECONDS = 2
 RESERVED = 0.2
-"""The share of the bucket that stock pushes leave for reads of orders."""
+"""The share of the bucket that stock pushes leave for reads of orders; and of the rate that reads cannot take."""
 
 RECOVERY_SECONDS = 600
 """From nothing back to the ceiling; half the rate comes back in half of it."""

@@ -32,6 +32,7 @@ COUNTS = {
     "listing_count": Count("listings"),
     "unmapped_count": Count("listings", filter=Q(listings__product__isnull=True)),
     "failing_count": Count("listings", filter=Q(listings__sync_state=Listing.SyncState.ERROR)),
+    "held_count": Count("listings", filter=Q(listings__held_at__isnull=False)),
 }
 
 
@@ -234,7 +235,6 @@ def _page(request: HttpRequest, row: Connector, form: ReplaceSecrets | None = No
     context = {
         "connector": row,
         "counts": Connector.objects.filter(pk=row.pk).annotate(**COUNTS).values(*COUNTS).get(),
-        "held_count": Listing.objects.filter(tenant=row.tenant, connector=row, held_at__isnull=False).count(),
         "return_address": return_address(),
         "form": form or ReplaceSecrets(),
         "endings": _endings(row) if is_administrator else {},

@@ -13,6 +13,9 @@ HORIZON_HOURS = 1 / 6
 QUIETEST_UNITS_PER_HOUR = 0.02
 """What never sold may sell all the same: one in two days."""
 
+SHOWN_TOO_MANY = 1e-5
+"""What a unit shown too many weighs against one oversold: it decides between those that will not sell out."""
+
 BY_HAND = -1e12
 """A person asked: before everything."""
 
@@ -35,8 +38,7 @@ def score(shown: int | None, target: int | None, units_per_hour: float) -> float
     shown = target + 1 if shown is None else max(shown, 0)
     demand = max(units_per_hour, QUIETEST_UNITS_PER_HOUR) * HORIZON_HOURS
     if shown > target:
-        nearness = 1e-9 * (shown - target) / (1 + target)  # decides where the demand says nothing
-        return -_units_sold_between(target, shown, demand) - nearness
+        return -_units_sold_between(target, shown, demand) - SHOWN_TOO_MANY * (shown - target)
     if shown < target:
         return RAISE - _units_sold_between(shown, target, demand)
     return NO_CHANGE

@@ -6,9 +6,10 @@ two sorted sets of the same listings: by risk, lower first (`risk.score`), and b
 the calls under way. The accounts stand in a ring, the one served longest ago first: none waits for another.
 
 **One script takes a turn**: the account at the head of the ring that has a listing waiting, a call left in its budget
-(`connectors.budget`) beyond what is reserved for orders, and fewer than its share of calls under way. Of that account
-it takes the riskiest listing, or, one turn in `STARVED_SHARE`, the one that waited longest, if that is longer than
-`STARVED_SECONDS`: under a short quota the dangerous keep going first, and nothing waits for ever.
+(`connectors.budget`), and fewer than its share of calls under way. A share of the budget is left to reads of orders;
+when those take all of it, pushes still have as large a share of the rate. Of that account it takes the riskiest
+listing, or, one turn in `STARVED_SHARE`, the one that waited longest, if that is longer than `STARVED_SECONDS`: under a
+short quota the dangerous keep going first, and nothing waits for ever.
 """
 
 import uuid
@@ -79,9 +80,10 @@ for _, connector in ipairs(redis.call('ZRANGE', '{RING}', 0, -1)) do
     redis.call('ZREMRANGEBYSCORE', calls, '-inf', now)
     local tokens, rate, capacity, rests_until = refill(bucket, now)
     local needed = 1 + {budget.RESERVED} * capacity
+    local owed_at = tonumber(redis.call('HGET', bucket, 'turn_at') or 0) + 1 / ({budget.RESERVED} * rate)
     if rests_until > now then wait(rests_until - now)
     elseif redis.call('ZCARD', calls) >= calls_max then wait(0.05)
-    elseif tokens < needed then wait((needed - tokens) / rate)
+    elseif tokens < needed and now < owed_at then wait(math.min((needed - tokens) / rate, owed_at - now))
     else
       local listing = redis.call('ZRANGE', risk, 0, 0)[1]
       local turn = redis.call('INCR', '{RING}:turns')
@@ -93,7 +95,8 @@ for _, connector in ipairs(redis.call('ZRANGE', '{RING}', 0, -1)) do
       redis.call('ZREM', since, listing)
       redis.call('ZADD', calls, now + {CALL_SECONDS}, call_id)
       redis.call('ZADD', '{RING}', turn, connector)
-      keep(bucket, now, tokens - 1, rate)
+      keep(bucket, now, math.max(-capacity, tokens - 1), rate)
+      redis.call('HSET', bucket, 'turn_at', ARGV[1])
       return {{'turn', connector, listing, waiting - 1}}
     end
   end

@@ -1,16 +1,20 @@
 """Which listings are due, and who may tell them."""
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 import pytest
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
+from apps.connectors import budget
 from apps.connectors.models import Connector, Listing
 from apps.inventory import ledger
 from apps.inventory.models import Batch, Location, Movement, Product
-from apps.sync import queue
+from apps.sync import queue, turns
+from apps.sync.models import SalesRate
+from apps.sync.turns import Turn
 from apps.tenants.models import Tenant
 
 PAST = timezone.now() - timedelta(minutes=1)  # a test's transaction began before any `now` of Python's
@@ -26,7 +30,7 @@ class Desk:
     listing: Listing
 
     def receive(self, location: Location, quantity: int) -> None:
-        key = f"{location.code}:{quantity}"
+        key = f"{self.product.sku}:{location.code}:{quantity}"
         ledger.receive(self.tenant, self.product.pk, location.pk, quantity, key=key, cause=ledger.Cause(actor="test"))
 
 
@@ -184,3 +188,146 @@ def test_a_listing_cannot_join_two_tenants(desk: Desk) -> None:
     theirs = Product.objects.create(tenant=stranger, sku="SHIRT", name="Camisa")
     with pytest.raises(IntegrityError), transaction.atomic():
         Listing.objects.update(product=theirs)
+
+
+# --- The line --------------------------------------------------------------------------------------------------------
+
+
+def next_listing() -> int | None:
+    """Return whose turn it is, without telling anything; None when it is nobody's."""
+    turn = queue.next_turn(1000)
+    if not isinstance(turn, Turn):
+        return None
+    turns.end(turn, was_used=False)
+    return turn.listing_id
+
+
+def sell(desk: Desk, quantity: int, *, source: str = "pos", kind: str = Movement.Kind.SALE) -> None:
+    cause = ledger.Cause(actor="test", source=source)
+    move = ledger.Move(kind=kind, product_id=desk.product.pk, location_id=desk.store.pk, quantity=quantity, cause=cause)
+    ledger.post_one(desk.tenant, move)
+
+
+def another(desk: Desk, sku: str, *, accepted: int) -> Desk:
+    """Return the same desk with another product and its listing."""
+    product = Product.objects.create(tenant=desk.tenant, sku=sku, name=sku)
+    listing = Listing.objects.create(
+        tenant=desk.tenant,
+        connector=desk.connector,
+        product=product,
+        item_id=f"MLB-{sku}",
+        accepted_quantity=accepted,
+    )
+    return replace(desk, product=product, listing=listing)
+
+
+def test_a_movement_puts_the_most_dangerous_listing_first(committed_desk: Desk) -> None:
+    shirt = committed_desk  # five are shown
+    mug, cup = another(shirt, "MUG", accepted=5), another(shirt, "CUP", accepted=5)
+    cup.receive(cup.store, 9)
+    mug.receive(mug.store, 4)
+    shirt.receive(shirt.store, 1)
+    queue.follow()
+    order = [next_listing() for _ in range(4)]
+    assert order == [shirt.listing.pk, mug.listing.pk, cup.listing.pk, None]
+
+
+def test_what_sells_fast_goes_before_what_is_scarcer(committed_desk: Desk) -> None:
+    slow, fast = committed_desk, another(committed_desk, "FAST", accepted=30)
+    slow.receive(slow.store, 2)
+    fast.receive(fast.store, 2_003)
+    sell(fast, 2_000)
+    queue.follow()
+    assert next_listing() == fast.listing.pk
+
+
+def test_a_listing_that_waits_moves_when_its_stock_does(committed_desk: Desk) -> None:
+    first, second = committed_desk, another(committed_desk, "MUG", accepted=5)
+    first.receive(first.store, 1)
+    second.receive(second.store, 9)
+    queue.follow()
+    sell(second, 9)
+    queue.follow()
+    assert next_listing() == second.listing.pk
+
+
+def test_redis_may_forget_everything_at_any_moment(committed_desk: Desk) -> None:
+    committed_desk.receive(committed_desk.store, 1)
+    queue.follow()
+    for _ in range(3):
+        budget.client().flushdb()
+        assert next_listing() == committed_desk.listing.pk
+        assert next_listing() is None
+
+
+def test_the_minute_lines_up_what_only_the_database_knows(committed_desk: Desk) -> None:
+    queue.line_up_due()
+    committed_desk.receive(committed_desk.store, 1)
+    queue.follow()
+    turns.leave(committed_desk.connector.pk, [committed_desk.listing.pk])  # a worker died with it
+    assert next_listing() is None
+    queue.sweep()
+    assert next_listing() == committed_desk.listing.pk
+
+
+def test_a_retry_comes_back_when_its_time_comes(committed_desk: Desk) -> None:
+    Listing.objects.update(due_at=timezone.now() + timedelta(hours=1))
+    queue.line_up_due()
+    assert queue.line_up_recent() == 0
+    Listing.objects.update(due_at=timezone.now())
+    assert queue.line_up_recent() == 1
+    assert next_listing() == committed_desk.listing.pk
+
+
+def test_what_a_person_asks_for_goes_first(committed_desk: Desk) -> None:
+    asked, other = committed_desk, another(committed_desk, "MUG", accepted=5)
+    queue.line_up_due()
+    other.receive(other.store, 1)
+    asked.receive(asked.store, 5)
+    queue.follow()
+    assert queue.mark_now(Listing.objects.filter(pk=asked.listing.pk)) == 1
+    assert next_listing() == asked.listing.pk
+
+
+def test_a_rate_counts_sales_and_fades(committed_desk: Desk) -> None:
+    desk = committed_desk
+    desk.receive(desk.store, 100)
+    sell(desk, 24)
+    ledger.reserve(desk.tenant, [ledger.Line(desk.product.pk, 24)], key="web", cause=ledger.Cause(actor="test"))
+    queue.follow()
+    rate = SalesRate.objects.get()
+    assert (rate.tenant, rate.units_per_hour) == (desk.tenant, pytest.approx(2.0, rel=1e-3))
+    SalesRate.objects.update(as_of=timezone.now() - timedelta(hours=queue.RATE_MEMORY_HOURS))
+    sell(desk, 24)
+    queue.follow()
+    assert SalesRate.objects.get().units_per_hour == pytest.approx(1 + 2 / math.e, rel=1e-3)
+    sell(desk, 1, kind=Movement.Kind.LOSS)
+    queue.follow()
+    assert SalesRate.objects.get().units_per_hour == pytest.approx(1 + 2 / math.e, rel=1e-3)  # nobody bought that
+
+
+def test_what_the_channel_sold_itself_is_no_hurry(committed_desk: Desk) -> None:
+    sold_there, dangerous = committed_desk, another(committed_desk, "MUG", accepted=5)
+    Listing.objects.update(accepted_at=timezone.now() - timedelta(minutes=1))
+    sold_there.receive(sold_there.store, 5)
+    dangerous.receive(dangerous.store, 5)
+    queue.follow()
+    Listing.objects.update(due_at=None)
+    for desk, source in ((sold_there, "ML"), (dangerous, "shop")):
+        cause = ledger.Cause(actor="test", source=source)
+        ledger.reserve(desk.tenant, [ledger.Line(desk.product.pk, 3)], key=source, cause=cause)
+    queue.follow()
+    sold_there.listing.refresh_from_db()
+    assert sold_there.listing.sold_there == 3
+    assert [next_listing(), next_listing()] == [dangerous.listing.pk, sold_there.listing.pk]
+
+
+def test_a_sale_from_before_the_last_number_is_not_taken_off(committed_desk: Desk) -> None:
+    desk = committed_desk
+    desk.receive(desk.store, 5)
+    Listing.objects.update(accepted_at=timezone.now())
+    before = ledger.Cause(actor="test", source="ML", occurred_at=timezone.now() - timedelta(minutes=1))
+    ledger.reserve(desk.tenant, [ledger.Line(desk.product.pk, 3)], key="web", cause=before)
+    queue.follow()
+    desk.listing.refresh_from_db()
+    assert desk.listing.sold_there == 0

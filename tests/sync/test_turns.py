@@ -1,7 +1,5 @@
 """Whose turn it is: order by risk, a budget per account, nobody starved, nothing kept that Redis may not lose."""
 
-from collections.abc import Iterator
-
 import pytest
 
 from apps.connectors import budget
@@ -23,19 +21,11 @@ class Clock:
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
-    """Return the clock that turns and budgets go by, with an empty Redis."""
-    forget()
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """Return the clock that turns and budgets go by."""
     clock = Clock()
     monkeypatch.setattr(budget, "clock", clock)
-    yield clock
-    forget()
-
-
-def forget() -> None:
-    for pattern in ("saldo:sync:*", "saldo:budget:*"):
-        for key in budget.client().scan_iter(pattern):
-            budget.client().delete(key)
+    return clock
 
 
 def line_up(scores: dict[int, float], *, connector: int = 1, ceiling: float = NO_LIMIT, waited: float = 0) -> None:
@@ -64,7 +54,7 @@ def test_the_riskiest_goes_first_and_each_listing_stands_in_line_once(clock: Clo
 
 def test_a_redis_that_forgot_says_so(clock: Clock) -> None:
     line_up({7: 1.0})
-    forget()
+    budget.client().flushdb()
     assert pause().is_lost
     turns.line_up([Waiting(1, 7, 1.0, 0)], {1: NO_LIMIT})  # some, not all: it still does not know
     assert pause().is_lost
@@ -103,6 +93,18 @@ def test_reads_of_orders_go_first(clock: Clock) -> None:
             told += 1
         clock.now += 0.1
     assert 2 * 25 <= told <= 2 * 30 + 20  # what is left of ten a second
+
+
+def test_reads_cannot_take_everything(clock: Clock) -> None:
+    line_up(dict.fromkeys(range(1000), 0.0), ceiling=10.0)
+    line, told = Budget(1), 0
+    for _ in range(300):
+        for _read in range(5):  # five times what the account may call
+            line.ask()
+        while isinstance(turns.take(1000), Turn):
+            told += 1
+        clock.now += 0.1
+    assert told == pytest.approx(30 * 10.0 * budget.RESERVED, abs=3)
 
 
 def test_a_turn_without_a_call_is_given_back(clock: Clock) -> None:
