@@ -12,17 +12,12 @@ they were), and exits 1 when the order by risk has more than the limit of either
 """
 
 import argparse
-import json
 import random
-import subprocess
 import sys
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.hub import open_account, play
 from benchmarks.report import Report
-from scripts.launcher import ROOT, commands, install
-from scripts.launcher.throwaway import ThrowawayServers
 
 if TYPE_CHECKING:
     from apps.inventory.models import Movement
@@ -39,17 +34,14 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--share", type=float, default=0.25, help="of the calls that are needed")
     parser.add_argument("--limit", type=float, default=1 / 3, help="of what first come first served has")
-    parser.add_argument("--play", help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.play:
-        return play(**json.loads(options.play))
     report = Report("quota", "Overselling under a short quota", __doc__ or "")
     rows: list[list[Any]] = []
     is_good = True
     for seed in range(1, options.seeds + 1):
-        needed = run(seed, "risk", 0.0)["calls"]
+        needed = _hour(seed, "risk", 0.0)["calls"]
         per_minute = needed * options.share / SECONDS * 60
-        risk, fifo = run(seed, "risk", per_minute), run(seed, "fifo", per_minute)
+        risk, fifo = _hour(seed, "risk", per_minute), _hour(seed, "fifo", per_minute)
         for name, played in (("first come", fifo), ("risk", risk)):
             rows.append([seed, name, needed, played["calls"], played["oversold"], f"{played['exposure']:.1f}"])
         is_good &= all(risk[part] <= fifo[part] * options.limit for part in ("oversold", "exposure"))
@@ -60,41 +52,15 @@ def main() -> int:
     return 0 if is_good else 1
 
 
-def run(seed: int, order: str, per_minute: float) -> dict[str, Any]:
-    """Play one hour with servers and a sandbox of its own; returns its figures."""
-    from apps.sandbox.server import Sandbox
-
-    with ThrowawayServers() as servers, tempfile.TemporaryDirectory() as folder, Sandbox(data=Path(folder)) as box:
-        environment = servers.environment() | {
-            "DJANGO_SETTINGS_MODULE": "config.settings",
-            "MERCADOLIVRE_API_URL": box.url,
-            "MERCADOLIVRE_AUTH_URL": box.url,
-        }
-        _python(environment, *commands.MIGRATE)
-        asked = json.dumps({"seed": seed, "order": order, "per_minute": per_minute, "sandbox_url": box.url})
-        figures: dict[str, Any] = json.loads(
-            _python(environment, "-m", "benchmarks.quota", "--play", asked).splitlines()[-1]
-        )
-        return figures
-
-
-def _python(environment: dict[str, str], *arguments: str) -> str:
-    """Run Python and return what it printed; what it logs shows only when it fails."""
-    command = [str(install.PYTHON), *arguments]
-    done = subprocess.run(command, env=environment, cwd=ROOT, check=False, capture_output=True, text=True)
-    if done.returncode:
-        sys.exit(done.stderr[-4000:])
-    return done.stdout
+def _hour(seed: int, order: str, per_minute: float) -> Any:
+    return play("benchmarks.quota", "hour", seed=seed, order=order, per_minute=per_minute)
 
 
 # --- Inside the hub ------------------------------------------------------------------------------------------------
 
 
-def play(seed: int, order: str, per_minute: float, sandbox_url: str) -> int:
-    """Play the hour in this process, which is the hub, and print the figures as JSON."""
-    import django
-
-    django.setup()
+def hour(sandbox_url: str, seed: int, order: str, per_minute: float) -> dict[str, Any]:
+    """Play the hour and return its figures. order: risk or fifo; per_minute: calls, 0 for no limit."""
     from apps.connectors import budget
     from apps.console.proof import prove_all
     from apps.sync import push, queue
@@ -113,9 +79,12 @@ def play(seed: int, order: str, per_minute: float, sandbox_url: str) -> int:
         while isinstance(turn := push.push_next(), Turn):
             shop.told(turn.listing_id)
         shop.note_exposure()
-    figures = {"calls": shop.calls, "oversold": shop.oversold, "exposure": shop.exposure_unit_seconds / 3600}
-    print(json.dumps(figures | {"is_proven": not prove_all()}))
-    return 0
+    return {
+        "calls": shop.calls,
+        "oversold": shop.oversold,
+        "exposure": shop.exposure_unit_seconds / 3600,
+        "is_proven": not prove_all(),
+    }
 
 
 def first_come_first_served(clock: "Clock") -> None:
@@ -152,60 +121,36 @@ class Shop:
     """One account with its listings, what it really has and what it shows, and chance."""
 
     def __init__(self, seed: int, sandbox_url: str, per_minute: float) -> None:
-        from apps.connectors.connecting import connect
-        from apps.connectors.importing import import_listings
-        from apps.connectors.models import Connector, Listing
-        from apps.inventory.models import Location
-        from apps.sandbox.client import Control
-        from apps.tenants.models import Tenant
+        from apps.connectors.models import Connector
 
         self.chance = random.Random(seed)
         self.clock = Clock()
-        self.control = Control(sandbox_url)
-        self.control.notifications(enabled=False)
-        application = self.control.application()
-        account = self.control.account(client_id=application["client_id"])
         self.weights = [1 / (rank + 1) for rank in range(LISTINGS)]
         self.chance.shuffle(self.weights)
         # from a third of what will be asked for to three times as much, and one unit of what hardly sells
         total = EVENTS_A_SECOND * SECONDS * (CHANNEL + COUNTER) / sum(self.weights)
         stock = [max(1, round(total * weight * self.chance.uniform(0.3, 3))) for weight in self.weights]
-        items = [
-            {"seller_sku": f"P{number:03d}", "title": f"P{number:03d}", "available_quantity": units}
-            for number, units in enumerate(stock)
-        ]
-        self.item_ids = self.control.create_items(account["user_id"], items)
-        self.tenant = Tenant.objects.create(slug=f"quota-{seed}", name="Quota")
-        connector = connect(
-            self.tenant,
-            kind="ML",
-            client_id=application["client_id"],
-            client_secret=application["client_secret"],
-            refresh_token=account["refresh_token"],
-        )
-        import_listings(connector, create_products=True)
-        # the last units of everything are sold: no wave of zeros to be held here
+        self.account = open_account(sandbox_url, stock)
+        # last units are sold all the time: no wave to be held
         Connector.objects.update(
             calls_per_minute=max(1, round(per_minute)) if per_minute else 0, zero_limit_percent=100
         )
-        self.place = Location.objects.create(tenant=self.tenant, code="CD", name="Centro")
-        listings = Listing.objects.filter(connector=connector).order_by("seller_sku")
-        self.products = [listing.product_id or 0 for listing in listings]
-        self.numbers = {listing.pk: number for number, listing in enumerate(listings)}
+        self.products = self.account.products
+        self.numbers = {listing_id: number for number, listing_id in enumerate(self.account.listings)}
         self.left, self.shown = list(stock), list(stock)
         self.calls = self.oversold = 0
         self.exposure_unit_seconds = 0.0
-        self._open(stock, [total * weight * 24 for weight in self.weights])
+        self._open([total * weight * 24 for weight in self.weights])
 
-    def _open(self, stock: list[int], sold_a_day: list[float]) -> None:
-        """Receive the stock, and yesterday's sales with it, so that the hub knows how fast each product sells."""
+    def _open(self, sold_a_day: list[float]) -> None:
+        """Receive and sell what yesterday sold, so that the hub knows how fast each product sells."""
         from apps.inventory.models import Movement
         from apps.sync import push, queue
         from apps.sync.turns import Turn
 
         yesterday = [max(1, round(units)) for units in sold_a_day]
         for number, product_id in enumerate(self.products):
-            self._post(Movement.Kind.RECEIPT, product_id, stock[number] + yesterday[number])
+            self._post(Movement.Kind.RECEIPT, product_id, yesterday[number])
             self._post(Movement.Kind.SALE, product_id, yesterday[number])
         while queue.follow():
             pass
@@ -219,8 +164,10 @@ class Shop:
         from apps.inventory import ledger
 
         cause = ledger.Cause(actor="benchmark", source="pos")
-        move = ledger.Move(kind=kind, product_id=product_id, location_id=self.place.pk, quantity=quantity, cause=cause)
-        ledger.post_one(self.tenant, move)
+        move = ledger.Move(
+            kind=kind, product_id=product_id, location_id=self.account.place.pk, quantity=quantity, cause=cause
+        )
+        ledger.post_one(self.account.tenant, move)
 
     def let_happen(self) -> None:
         """Let a second's events happen."""
@@ -253,7 +200,7 @@ class Shop:
 
         if self.shown[number] < 1:
             return
-        sale = self.control.sell(self.item_ids[number], 1, notify=False)
+        sale = self.account.control.sell(self.account.item_ids[number], 1, notify=False)
         self.shown[number] -= 1
         if self.left[number] < 1:
             self.oversold += 1
@@ -262,7 +209,7 @@ class Shop:
             actor="benchmark", source="ML", source_key=str(sale["order_id"]), occurred_at=timezone.now()
         )
         line = ledger.Line(product_id=self.products[number], quantity=1)
-        ledger.reserve(self.tenant, [line], key=f"order:{sale['order_id']}", cause=cause, is_fact=True)
+        ledger.reserve(self.account.tenant, [line], key=f"order:{sale['order_id']}", cause=cause, is_fact=True)
 
     def told(self, listing_id: int) -> None:
         """Note that the channel was told the number as it is now."""

@@ -11,10 +11,11 @@ from datetime import timedelta
 from functools import partial
 
 import structlog
+from django.conf import settings
 from django.db import InterfaceError, OperationalError, transaction
 from django.utils import timezone
 
-from apps.connectors import budget, credentials
+from apps.connectors import breaker, budget, credentials
 from apps.connectors.channel import ChannelError, StockAnswer, StockTarget
 from apps.connectors.models import Connector, Listing
 from apps.sync import queue, turns
@@ -174,6 +175,11 @@ def _settle_failure(
         _settle(claim, attempts=claim.attempt - 1, due_at=claim.due_at or timezone.now())
         return
     state, pause = _next_try(claim.attempt, refusal)
+    is_alone = refusal.permanent or refusal.account
+    if not is_alone and breaker.states([listing.connector_id])[listing.connector_id] is not breaker.State.CLOSED:
+        # Nobody is there: that is the account's pause, not this listing's. Afterwards the riskiest goes first again.
+        budget.rest(listing.connector_id, settings.CHANNEL_BREAKER_SECONDS)
+        pause = timedelta()
     known = {"accepted_quantity": shown, "accepted_at": timezone.now(), "sold_there": 0} if shown is not None else {}
     with transaction.atomic():
         _close_log(

@@ -2,7 +2,8 @@
 
 Demand until the next chance is taken as Poisson with the product's own rate. A listing that shows more than there is
 may sell `min(demand, shown)`, and only `min(demand, target)` of that exists: the difference of the two expectations is
-what would be oversold. A listing that shows less loses sales instead, which hurts nobody, so all of these come after.
+what would be oversold. What is sold out goes before everything else that shows too much: there the very next buyer is
+one too many. A listing that shows less loses sales, which hurts nobody, so all of these come last.
 """
 
 import math
@@ -18,6 +19,9 @@ SHOWN_TOO_MANY = 1e-5
 
 BY_HAND = -1e12
 """A person asked: before everything."""
+
+SOLD_OUT = -1e6
+"""Scores below this are of listings that show something and have nothing."""
 
 RAISE = 1e6
 """Scores above this are no danger: more is there than is shown, worth telling in the order of what it may sell."""
@@ -38,7 +42,8 @@ def score(shown: int | None, target: int | None, units_per_hour: float) -> float
     shown = target + 1 if shown is None else max(shown, 0)
     demand = max(units_per_hour, QUIETEST_UNITS_PER_HOUR) * HORIZON_HOURS
     if shown > target:
-        return -_units_sold_between(target, shown, demand) - SHOWN_TOO_MANY * (shown - target)
+        danger = _units_sold_between(target, shown, demand) + SHOWN_TOO_MANY * (shown - target)
+        return -danger if target else SOLD_OUT - danger
     if shown < target:
         return RAISE - _units_sold_between(shown, target, demand)
     return NO_CHANGE

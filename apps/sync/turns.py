@@ -8,8 +8,8 @@ the calls under way. The accounts stand in a ring, the one served longest ago fi
 **One script takes a turn**: the account at the head of the ring that has a listing waiting, a call left in its budget
 (`connectors.budget`), and fewer than its share of calls under way. A share of the budget is left to reads of orders;
 when those take all of it, pushes still have as large a share of the rate. Of that account it takes the riskiest
-listing, or, one turn in `STARVED_SHARE`, the one that waited longest, if that is longer than `STARVED_SECONDS`: under a
-short quota the dangerous keep going first, and nothing waits for ever.
+listing, or, one turn in `STARVED_SHARE`, the one that waited longest, if that is longer than `STARVED_SECONDS` and
+nothing waits that is sold out: under a short quota the dangerous keep going first, and nothing waits for ever.
 """
 
 import uuid
@@ -21,6 +21,7 @@ from functools import cache
 from redis.commands.core import Script
 
 from apps.connectors import budget
+from apps.sync.risk import SOLD_OUT
 
 RING = "saldo:sync:ring"
 LINED_UP = "saldo:sync:lined-up"
@@ -85,9 +86,10 @@ for _, connector in ipairs(redis.call('ZRANGE', '{RING}', 0, -1)) do
     elseif redis.call('ZCARD', calls) >= calls_max then wait(0.05)
     elseif tokens < needed and now < owed_at then wait(math.min((needed - tokens) / rate, owed_at - now))
     else
-      local listing = redis.call('ZRANGE', risk, 0, 0)[1]
+      local first = redis.call('ZRANGE', risk, 0, 0, 'WITHSCORES')
+      local listing = first[1]
       local turn = redis.call('INCR', '{RING}:turns')
-      if redis.call('HINCRBY', bucket, 'turns', 1) % {STARVED_SHARE} == 0 then
+      if redis.call('HINCRBY', bucket, 'turns', 1) % {STARVED_SHARE} == 0 and tonumber(first[2]) > {SOLD_OUT} then
         local oldest = redis.call('ZRANGE', since, 0, 0, 'WITHSCORES')
         if oldest[1] and now - tonumber(oldest[2]) > {STARVED_SECONDS} then listing = oldest[1] end
       end

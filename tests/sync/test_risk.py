@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apps.sync.risk import HORIZON_HOURS, NO_CHANGE, RAISE, score
+from apps.sync.risk import HORIZON_HOURS, NO_CHANGE, RAISE, SOLD_OUT, score
 
 
 def test_a_faster_seller_goes_first() -> None:
@@ -17,6 +17,10 @@ def test_a_faster_seller_goes_first() -> None:
 def test_the_one_closer_to_nothing_goes_first() -> None:
     for rate in (0.0, 0.1, 5.0):
         assert score(5, 0, rate) < score(5, 1, rate) < score(5, 3, rate) < score(5, 4, rate)
+
+
+def test_what_is_sold_out_goes_before_all_else_that_shows_too_much() -> None:
+    assert score(1, 0, 0) < SOLD_OUT < score(500, 1, 500)
 
 
 def test_a_drop_that_cannot_sell_out_still_goes_before_every_raise() -> None:

@@ -5,6 +5,7 @@ import pytest
 from apps.connectors import budget
 from apps.connectors.budget import Budget
 from apps.sync import turns
+from apps.sync.risk import SOLD_OUT
 from apps.sync.turns import Pause, Turn, Waiting
 
 NO_LIMIT = 0.0
@@ -172,6 +173,14 @@ def test_nothing_waits_for_ever_and_the_dangerous_keep_going_first(clock: Clock)
     order = [take().listing_id for _ in range(8)]
     assert 5000 in order[: turns.STARVED_SHARE]
     assert len([listing for listing in order if listing < 40]) == 7
+
+
+def test_what_is_sold_out_waits_for_nobody(clock: Clock) -> None:
+    line_up({5000: 2e6})
+    clock.now += turns.STARVED_SECONDS + 1
+    line_up(dict.fromkeys(range(40), SOLD_OUT - 1))
+    assert 5000 not in [take().listing_id for _ in range(40)]
+    assert take().listing_id == 5000
 
 
 def test_an_account_that_rests_is_passed_over_until_then(clock: Clock) -> None:
