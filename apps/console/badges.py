@@ -14,7 +14,7 @@ from django.utils.translation import gettext, gettext_lazy
 
 from apps.connectors.models import Connector, Errand, Listing
 from apps.console.moments import clock
-from apps.events.models import IntegrationEvent
+from apps.events.models import IntegrationEvent, Reprocess
 from apps.inventory.models import Movement, Reservation
 from apps.notifications.models import Notification
 from apps.orders.models import Order
@@ -88,6 +88,12 @@ ERRAND: dict[str, Look] = {
     Errand.Status.FAILED: Look("bad", "cross"),
     Errand.Status.CANCELLED: Look("quiet", "minus"),
 }
+REPROCESS: dict[str, Look] = {
+    Reprocess.Status.QUEUED: Look("info", "clock"),
+    Reprocess.Status.PLANNED: Look("info", "question"),
+    Reprocess.Status.APPLIED: Look("ok", "check"),
+    Reprocess.Status.REFUSED: Look("warn", "alert"),
+}
 MOVEMENT: dict[str, Look] = {
     Movement.Kind.RECEIPT: Look("ok", "down"),
     Movement.Kind.RETURN: Look("ok", "down"),
@@ -153,6 +159,11 @@ def _of_connector(row: Connector) -> Badge:
 @badge_of.register
 def _of_errand(row: Errand) -> Badge:
     return Badge(row.get_status_display(), *ERRAND.get(row.status, PLAIN))
+
+
+@badge_of.register
+def _of_reprocess(row: Reprocess) -> Badge:
+    return Badge(row.get_status_display(), *REPROCESS.get(row.status, PLAIN))
 
 
 @badge_of.register

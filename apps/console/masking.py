@@ -49,6 +49,11 @@ def masked_json(content: object) -> str:
     return _plain(json.dumps(_masked(content, is_personal=False), indent=2, ensure_ascii=False))
 
 
+def masked_line(text: str) -> str:
+    """Return a short text of a channel, with tokens, e-mail addresses and written documents replaced by dots."""
+    return _plain(SECRET_VALUES.sub(MASK, text))
+
+
 def masked_text(body: bytes) -> str:
     """Return a body that is not JSON as text, masked as far as keys and values can be told, cut at SHOWN_MAX."""
     text = body[: SHOWN_MAX * 4].decode("utf-8", "replace")

@@ -3,13 +3,17 @@
 from django.urls import path
 from django.views.i18n import set_language
 
-from apps.console import connectors, mappings, publishing, views
+from apps.console import connectors, mappings, plans, publishing, views
 
 app_name = "console"
 urlpatterns = [
     path("eventos/", views.events, name="events"),
     path("eventos/<int:pk>/", views.event, name="event"),
     path("eventos/<int:pk>/reprocessar/", views.reprocess_event, name="reprocess"),
+    path("eventos/<int:pk>/simular/", plans.simulate, name="simulate"),
+    path("eventos/planos/<uuid:pk>/", plans.page, name="plan"),
+    path("eventos/planos/<uuid:pk>/aplicar/", plans.apply, name="apply-plan"),
+    path("eventos/planos/<uuid:pk>/simular/", plans.simulate_again, name="simulate-again"),
     path("sincronizacoes/", views.syncs, name="syncs"),
     path("pedidos/", views.orders, name="orders"),
     path("pedidos/<int:pk>/", views.order, name="order"),

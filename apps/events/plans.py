@@ -12,6 +12,9 @@ label, because a channel that gave one takes the parcel for printed, and the pla
 
 import hashlib
 import json
+import math
+import time
+import uuid
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -52,7 +55,7 @@ class WorldMoved(Exception):
 
 @dataclass
 class Sale:
-    """One order that some of the events are about, and what the channel says of it."""
+    """One order that some of the events are about (or that is asked for without any), and what the channel says."""
 
     connector: Connector
     external_id: str
@@ -70,6 +73,7 @@ class Gathered:
     read_anew: list[IntegrationEvent]  # were quarantined or not used, and are now
     unused: list[IntegrationEvent]  # nothing to do: still unreadable, or about a listing
     troubles: dict[int, ChannelError] = field(default_factory=dict)  # event id -> why nothing is known of it
+    unread: list[Sale] = field(default_factory=list)  # no time was left for these
 
 
 Progress = Callable[[int, int], None]
@@ -91,8 +95,8 @@ def plan(
         raise CannotPlan(f"a plan takes at most {EVENTS_MAX} events; choose fewer, such as those of a shorter period")
     if len({row.tenant_id for row in rows}) > 1:
         raise CannotPlan("a plan is about one tenant's events; name the tenant")
-    gathered = _gather(rows, on_progress, read_label=_assume_label)
-    found = _rehearse(rows, gathered)
+    gathered = gather(rows, on_progress, read_label=assume_label)
+    found = rehearse(rows, gathered)
     return Reprocess.objects.create(
         tenant=rows[0].tenant,
         actor=actor[:100],
@@ -100,30 +104,33 @@ def plan(
         status=Reprocess.Status.PLANNED,
         event_ids=[row.pk for row in rows],
         count=len(rows),
-        plan=_document(gathered, found),
+        plan=document(gathered, found),
         plan_hash=_hash(gathered, found),
     )
 
 
-def apply(row: Reprocess, *, actor: str, on_progress: Progress | None = None) -> list[changes.Change]:
+def apply(row: Reprocess, *, actor: str, reason: str = "", on_progress: Progress | None = None) -> list[changes.Change]:
     """Do what a plan says, all of it in one transaction, and return the rows that changed: exactly the plan's.
 
+    reason: why, in a person's words, when the plan does not say it yet.
     Raises WorldMoved, having changed nothing but the plan's state, when the channel or the hub's rows changed meanwhile
     so that something else would happen; CannotPlan when the plan was applied or refused before.
     """
     events = IntegrationEvent.objects.filter(tenant_id=row.tenant_id, pk__in=row.event_ids)
     rows = list(events.select_related("connector__tenant").order_by("pk"))
-    gathered = _gather(rows, on_progress)
+    gathered = gather(rows, on_progress)
     try:
         with transaction.atomic():
             locked = Reprocess.objects.select_for_update().get(pk=row.pk)
             if locked.status != Reprocess.Status.PLANNED:
                 raise CannotPlan(f"this plan is {locked.get_status_display().lower()} already; make a new one")
-            found = _walk(rows, gathered)
+            found = walk(rows, gathered)
             if _hash(gathered, found) != locked.plan_hash:
                 raise WorldMoved("something else would happen now than the plan says, so nothing was changed")
             events.update(reprocess_count=F("reprocess_count") + 1, reprocess=locked)
-            Reprocess.objects.filter(pk=row.pk).update(status=Reprocess.Status.APPLIED, applied_at=timezone.now())
+            Reprocess.objects.filter(pk=row.pk).update(
+                status=Reprocess.Status.APPLIED, applied_at=timezone.now(), reason=reason[:300] or locked.reason
+            )
             audit.record(locked.tenant, actor, "plan.applied", f"reprocess:{row.pk}", count=len(rows))
     except (WorldMoved, IntegrityError, OperationalError) as error:
         if not isinstance(error, WorldMoved):
@@ -143,14 +150,25 @@ def apply(row: Reprocess, *, actor: str, on_progress: Progress | None = None) ->
 ReadLabel = Callable[[str], Label | None]
 
 
-def _assume_label(shipment_id: str) -> Label:
+def assume_label(shipment_id: str) -> Label:
     """Stand in for a label in a dry run: it is rolled back with it, and no plan shows what is in one."""
     return Label("PDF", b"%PDF-")
 
 
-def _gather(
-    rows: list[IntegrationEvent], on_progress: Progress | None, read_label: ReadLabel | None = None
+def gather(
+    rows: list[IntegrationEvent],
+    on_progress: Progress | None = None,
+    read_label: ReadLabel | None = None,
+    *,
+    more: Iterable[tuple[Connector, str]] = (),
+    seconds: float = math.inf,
 ) -> Gathered:
+    """Read all that the channel says of what the events are about, in the order in which it was sold.
+
+    more: orders that are read besides, by connector and the channel's number.
+    seconds: after so long no further order is begun; `unread` names what is left.
+    """
+    ends_at = time.monotonic() + seconds
     gathered = Gathered([], [], [])
     sales: dict[tuple[int, str], Sale] = {}
     for event in rows:
@@ -162,15 +180,26 @@ def _gather(
         for external_id in _orders_behind(event, gathered):
             key = (event.connector_id, external_id)
             sales.setdefault(key, Sale(event.connector, external_id, [])).events.append(event)
-    gathered.sales = [sales[key] for key in sorted(sales)]
-    channels = {sale.connector.pk: credentials.open_connector(sale.connector) for sale in gathered.sales}
-    for number, sale in enumerate(gathered.sales, 1):
+    for connector, external_id in more:
+        sales.setdefault((connector.pk, external_id), Sale(connector, external_id, []))
+    channels = {sale.connector.pk: credentials.open_connector(sale.connector) for sale in sales.values()}
+    for number, sale in enumerate(sales.values(), 1):
+        if time.monotonic() >= ends_at:
+            gathered.unread.append(sale)
+            continue
         _ask(channels[sale.connector.pk], sale)
+        gathered.sales.append(sale)
         if on_progress:
-            on_progress(number, len(gathered.sales))
+            on_progress(number, len(sales))
+    gathered.sales.sort(key=_sold_at)
     for sale in gathered.sales:  # after all parcels were read: a label that was given changes what its parcel says
         _ask_details(channels[sale.connector.pk], sale, read_label)
     return gathered
+
+
+def _sold_at(sale: Sale) -> tuple[float, int, str]:
+    sold_at = sale.read.order.created_at if sale.read else None
+    return sold_at.timestamp() if sold_at else math.inf, sale.connector.pk, sale.external_id
 
 
 def _orders_behind(event: IntegrationEvent, gathered: Gathered) -> Iterable[str]:
@@ -210,18 +239,25 @@ class _Undo(Exception):
     """Ends a rehearsal."""
 
 
-def _rehearse(rows: list[IntegrationEvent], gathered: Gathered) -> list[changes.Change]:
+def rehearse(
+    rows: list[IntegrationEvent], gathered: Gathered, before: Callable[[], object] | None = None
+) -> list[changes.Change]:
+    """Return the rows that taking these events in would change, or would after `before` was done; nothing is kept."""
     found: list[changes.Change] = []
     try:
         with transaction.atomic():
-            found = _walk(rows, gathered)
+            if before:
+                before()
+            found = walk(rows, gathered)
             raise _Undo
     except _Undo:
         return found
 
 
-def _walk(rows: list[IntegrationEvent], gathered: Gathered) -> list[changes.Change]:
+def walk(rows: list[IntegrationEvent], gathered: Gathered) -> list[changes.Change]:
     """Take everything in and return the rows that this changed; the caller commits or rolls back."""
+    if not rows and not gathered.sales:
+        return []
     reach = _reach(rows, gathered)
     reach.lock()
     before = changes.look(reach)
@@ -243,10 +279,11 @@ def _walk(rows: list[IntegrationEvent], gathered: Gathered) -> list[changes.Chan
 
 def _reach(rows: list[IntegrationEvent], gathered: Gathered) -> changes.Reach:
     read = [(sale, sale.read) for sale in gathered.sales if sale.read]
+    connector = rows[0].connector if rows else gathered.sales[0].connector
     companions = {number for sale in gathered.sales if sale.details for number in sale.details.pack}
     return changes.Reach(
-        tenant_id=rows[0].tenant_id,
-        channel=rows[0].channel,
+        tenant_id=connector.tenant_id,
+        channel=connector.kind,
         order_numbers=frozenset({sale.external_id for sale in gathered.sales} | companions),
         shipment_ids=frozenset(one.order.shipment_id for _sale, one in read if one.order.shipment_id),
         listings=frozenset((sale.connector.pk, line.item_id) for sale, one in read for line in one.order.lines),
@@ -259,7 +296,8 @@ def _take_in(sale: Sale) -> dict[str, Any]:
     if sale.read is None:
         return _trouble(sale.trouble)
     try:
-        outcome = inbox.take_in(sale.connector, sale.read, trace_id=sale.events[0].trace_id)
+        trace_id = sale.events[0].trace_id if sale.events else uuid.uuid4()
+        outcome = inbox.take_in(sale.connector, sale.read, trace_id=trace_id)
     except MappingNeeded as unmapped:
         return inbox.parked(unmapped)
     except StatusUnknown as unknown:
@@ -295,7 +333,8 @@ def _end(event: IntegrationEvent, ends: list[dict[str, Any]]) -> None:
 # --- What is kept of it --------------------------------------------------------------------------------------------
 
 
-def _document(gathered: Gathered, found: list[changes.Change]) -> dict[str, Any]:
+def document(gathered: Gathered, found: list[changes.Change]) -> dict[str, Any]:
+    """Return what a person is shown of it: the rows, whose notification waits, and what could not be read."""
     ready = [
         change
         for change in found

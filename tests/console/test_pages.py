@@ -157,6 +157,7 @@ DETAILS: dict[str, Callable[[Shop], int]] = {
 BUTTONS: dict[str, Callable[[Shop], int]] = {
     "notify": lambda shop: shop.order.pk,
     "reprocess": lambda shop: shop.event.pk,
+    "simulate": lambda shop: shop.event.pk,
     "map": lambda shop: shop.unmapped.pk,
     "sync-now": lambda shop: shop.listing.pk,
     "test-connector": lambda shop: shop.connector.pk,
