@@ -9,6 +9,7 @@ from apps.events.models import IntegrationEvent
 from apps.inventory.models import Product
 from apps.orders.intake import listing_key
 from apps.sync import queue
+from apps.tenants.models import Tenant
 
 
 def map_listing(listing: Listing, product: Product) -> None:
@@ -18,9 +19,21 @@ def map_listing(listing: Listing, product: Product) -> None:
     came in before keep the product they were taken in with.
     """
     with transaction.atomic():
-        same = Listing.objects.filter(pk=listing.pk)
-        same.update(product=product, updated_at=timezone.now())
-        queue.mark_now(same)
+        set_product(listing, product)
+        queue.mark_now(Listing.objects.filter(pk=listing.pk))
+
+
+def set_product(listing: Listing, product: Product) -> None:
+    """Write down that `listing` sells `product`, and nothing else."""
+    Listing.objects.filter(pk=listing.pk).update(product=product, updated_at=timezone.now())
+
+
+def waiting_for_skus(tenant: Tenant, skus: list[str]) -> int:
+    """Return how many events wait for listings without a product that have one of these SKUs at the channel."""
+    rows = Listing.objects.filter(tenant=tenant, product__isnull=True, seller_sku__in=skus)
+    keys = [listing_key(item_id, variation_id) for item_id, variation_id in rows.values_list("item_id", "variation_id")]
+    waiting = IntegrationEvent.objects.filter(tenant=tenant, status=IntegrationEvent.Status.MAPPING)
+    return waiting.filter(waiting_for__overlap=keys).count() if keys else 0
 
 
 def waiting_events(listings: list[Listing]) -> dict[int, int]:

@@ -1,16 +1,22 @@
 """The page of mappings: what SKUs and statuses of the channels mean, decided by people, in and out as CSV."""
 
+from functools import partial
+
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST, require_safe
 
 from apps.connectors.mappings import apply_csv, map_sku, map_status, read_csv, write_csv
 from apps.connectors.models import Connector, SkuMapping, StatusMapping
+from apps.console.decisions import shown_before
 from apps.console.forms import CsvFile, CsvText, MapSku, MapStatus
 from apps.console.keyset import page_of
+from apps.console.listing_product import waiting_for_skus
 from apps.events import inbox
 from apps.tenants import access
 
@@ -29,13 +35,24 @@ def page(request: HttpRequest) -> HttpResponse:
 @login_required
 @require_POST
 def add_sku(request: HttpRequest) -> HttpResponse:
-    """Say which product a SKU of the channel is."""
+    """Say which product a SKU of the channel is; first show what waits for it, if anything does."""
     access.require_write(request)
     form = MapSku(request.POST, tenant=access.tenant_of(request))
     if not form.is_valid() or form.product is None:
         return _page(request, sku_form=form)
     external_sku = form.cleaned_data["external_sku"]
-    count = map_sku(access.tenant_of(request), CHANNEL, external_sku, form.product, actor=_actor(request))
+    decide = partial(map_sku, access.tenant_of(request), CHANNEL, external_sku, form.product, actor=_actor(request))
+    names = {"external": external_sku, "sku": form.product.sku}
+    shown = shown_before(
+        request,
+        decide,
+        title=_("What mapping %(external)s to %(sku)s would set free") % names,
+        fields=("external_sku", "sku"),
+        back=reverse("console:mappings"),
+    )
+    if shown is not None:
+        return shown
+    count = decide()
     messages.success(request, _mapped_text(1, count))
     return redirect("console:mappings")
 
@@ -43,20 +60,29 @@ def add_sku(request: HttpRequest) -> HttpResponse:
 @login_required
 @require_POST
 def add_status(request: HttpRequest) -> HttpResponse:
-    """Say what a status of the channel means; orders in that state are read again at once."""
+    """Say what a status of the channel means; orders in that state are read again at once.
+
+    First show what those and the events that wait for it would change, if there are any.
+    """
     access.require_write(request)
     form = MapStatus(request.POST)
     if not form.is_valid():
         return _page(request, status_form=form)
     tenant, said = access.tenant_of(request), form.cleaned_data
-    mapping = map_status(
-        tenant,
-        CHANNEL,
-        said["external_status"],
-        StatusMapping.Meaning(said["meaning"]),
-        is_terminal=said["is_terminal"],
-        actor=_actor(request),
+    word, meaning = said["external_status"], StatusMapping.Meaning(said["meaning"])
+    is_terminal, actor = said["is_terminal"], _actor(request)
+    decide = partial(map_status, tenant, CHANNEL, word, meaning, is_terminal=is_terminal, actor=actor)
+    shown = shown_before(
+        request,
+        decide,
+        title=_("What “%(word)s” meaning “%(meaning)s” would set free") % {"word": word, "meaning": meaning.label},
+        fields=("external_status", "meaning", "is_terminal"),
+        back=reverse("console:mappings"),
+        word=(CHANNEL, word),
     )
+    if shown is not None:
+        return shown
+    mapping = decide()
     count = inbox.ask_again_about(tenant.pk, CHANNEL, mapping.external_status)
     text = ngettext(
         "“%(word)s” means: %(meaning)s. %(count)s order in that state is read again now.",
@@ -103,6 +129,7 @@ def upload(request: HttpRequest) -> HttpResponse:
         "news": news[:PREVIEW_LINES],
         "news_count": len(news),
         "same_count": len(lines) - len(wrong) - len(news),
+        "waiting_count": waiting_for_skus(tenant, [line.external_sku for line in news]),
         "text": form.text,
     }
     return render(request, "console/mappings_preview.html", context)

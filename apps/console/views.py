@@ -5,6 +5,7 @@ function of the room that does.
 """
 
 import re
+from functools import partial
 from typing import Any
 
 from django.contrib import messages
@@ -20,6 +21,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from apps.connectors.models import Listing
 from apps.console import listing_product, masking, timeline
+from apps.console.decisions import shown_before
 from apps.console.filters import TOPICS, EventFilters, ListingFilters, OrderFilters, StockFilters, SyncFilters
 from apps.console.flags import FLAGS
 from apps.console.forms import MapListing
@@ -171,12 +173,21 @@ def listing(request: HttpRequest, pk: int) -> HttpResponse:
 @login_required
 @require_POST
 def map_listing(request: HttpRequest, pk: int) -> HttpResponse:
-    """Say which product a listing sells."""
+    """Say which product a listing sells; first show what waits for it, if anything does."""
     access.require_write(request)
     row = _listing_or_404(request, pk)
     form = MapListing(request.POST, tenant=access.tenant_of(request))
     if not form.is_valid() or form.product is None:
         return _listing_page(request, row, form)
+    shown = shown_before(
+        request,
+        partial(listing_product.set_product, row, form.product),
+        title=_("What mapping %(external)s to %(sku)s would set free") % {"external": row, "sku": form.product.sku},
+        fields=("sku",),
+        back=reverse("console:listing", args=[row.pk]),
+    )
+    if shown is not None:
+        return shown
     waiting = listing_product.waiting_events([row]).get(row.pk, 0)
     listing_product.map_listing(row, form.product)
     text = _("%(listing)s now sells %(sku)s; its number goes to the channel at once.") % {

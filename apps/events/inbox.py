@@ -18,6 +18,8 @@ from datetime import timedelta
 import structlog
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection, transaction
+from django.db.models import QuerySet
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from apps.connectors import credentials
@@ -31,6 +33,7 @@ from apps.orders.models import Order
 from apps.orders.reading import Reading
 from apps.orders.rules import Flag
 from apps.tenants.flags import IS_OFF
+from apps.tenants.models import Tenant
 
 log = structlog.get_logger(__name__)
 
@@ -277,10 +280,10 @@ def _process_order(claim: Claim, connector: Connector, channel: Channel) -> None
         outcome = _take_in(claim, connector, read)
     except MappingNeeded as unmapped:
         _meet(connector, unmapped)
-        _park(claim, connector, unmapped)
+        _park(claim, connector, unmapped, read)
         return
     except StatusUnknown as unknown:
-        _settle(claim, list(claim.attempts), **parked_status(unknown))
+        _settle(claim, list(claim.attempts), **parked_status(unknown, read))
         return
     log.info("order_read", connector_id=connector.pk, order=read.order.external_id, outcome=outcome.value)
     if read.trouble is not None:
@@ -340,7 +343,13 @@ def _pass_on(claim: Claim, connector: Connector, orders: frozenset[str]) -> None
 
 def ask_for(connector: Connector, external_id: str, *, topic: str, trace_id: uuid.UUID) -> IntegrationEvent:
     """Have an order read as if the channel had told of it. `topic` says why, in a word."""
-    return IntegrationEvent.objects.create(
+    event = _asking(connector, external_id, topic=topic, trace_id=trace_id)
+    event.save(force_insert=True)
+    return event
+
+
+def _asking(connector: Connector, external_id: str, *, topic: str, trace_id: uuid.UUID) -> IntegrationEvent:
+    return IntegrationEvent(
         tenant_id=connector.tenant_id,
         connector=connector,
         channel=connector.kind,
@@ -354,16 +363,34 @@ def ask_for(connector: Connector, external_id: str, *, topic: str, trace_id: uui
     )
 
 
+def orders_saying(tenant_id: int, channel: str, word: str) -> QuerySet[Order]:
+    """Return the orders that are in a state whose meaning the hub did not know, in the order in which they were sold.
+
+    Their content means something else once somebody says what the state means, though it is the same content.
+    """
+    return Order.objects.filter(
+        tenant_id=tenant_id, channel=channel, channel_status=word, flags__contains=[Flag.UNKNOWN_WORD.value]
+    ).order_by(Coalesce("ordered_at", "created_at"), "external_id")
+
+
+def forget_content(orders: QuerySet[Order]) -> int:
+    """Make the next reading of these orders news, whatever it says. Returns how many."""
+    return orders.order_by().update(content_hash="")
+
+
 def ask_again_about(tenant_id: int, channel: str, word: str) -> int:
     """Have all orders read again that are in a state whose meaning was only said now. Returns how many."""
-    orders = Order.objects.filter(
-        tenant_id=tenant_id, channel=channel, channel_status=word, flags__contains=[Flag.UNKNOWN_WORD.value]
-    ).select_related("connector")
     with transaction.atomic():
-        for order in orders:
-            Order.objects.filter(pk=order.pk).update(content_hash="")  # the same content means something else now
-            ask_for(order.connector, order.external_id, topic="mapping", trace_id=uuid.uuid4())
+        orders = list(orders_saying(tenant_id, channel, word).select_related("connector").only(*ASKED_AGAIN))
+        forget_content(Order.objects.filter(tenant_id=tenant_id, pk__in=[order.pk for order in orders]))
+        IntegrationEvent.objects.bulk_create(
+            (_asking(order.connector, order.external_id, topic="mapping", trace_id=uuid.uuid4()) for order in orders),
+            batch_size=1000,
+        )
     return len(orders)
+
+
+ASKED_AGAIN = ("external_id", "connector__id", "connector__tenant_id", "connector__kind")
 
 
 def effect_key(connector: Connector, read: Reading) -> str:
@@ -395,7 +422,7 @@ def _meet(connector: Connector, unmapped: MappingNeeded) -> None:
                 raise
 
 
-def _park(claim: Claim, connector: Connector, unmapped: MappingNeeded) -> None:
+def _park(claim: Claim, connector: Connector, unmapped: MappingNeeded, read: Reading) -> None:
     """Wait for a person to map the listings; they appear among the listings, unmapped. Nothing was taken in."""
     with transaction.atomic():
         for line in unmapped.lines:
@@ -410,35 +437,35 @@ def _park(claim: Claim, connector: Connector, unmapped: MappingNeeded) -> None:
                     "title": line.title[:300],
                 },
             )
-        _settle(claim, list(claim.attempts), **parked(unmapped))
+        _settle(claim, list(claim.attempts), **parked(unmapped, read))
 
 
-def parked(unmapped: MappingNeeded) -> dict[str, object]:
+def parked(unmapped: MappingNeeded, read: Reading) -> dict[str, object]:
     """Return the values of an event that waits until listings are mapped."""
     return {
         "status": Status.MAPPING,
         "error_code": "mapping_needed",
         "error_msg": f"not mapped to a product: {unmapped}"[:500],
         "waiting_for": [intake.listing_key(line.item_id, line.variation_id) for line in unmapped.lines],
+        "sold_at": read.order.created_at,
     }
 
 
-def parked_status(unknown: StatusUnknown) -> dict[str, object]:
+def parked_status(unknown: StatusUnknown, read: Reading) -> dict[str, object]:
     """Return the values of an event that waits until somebody says what a channel's status means."""
     return {
         "status": Status.MAPPING,
         "error_code": "status_unknown",
         "error_msg": f"the hub does not know what {unknown.word!r} means"[:500],
         "waiting_for": [STATUS_KEY + unknown.word],
+        "sold_at": read.order.created_at,
     }
 
 
 STATUS_KEY = "status:"
 """What an event waits for: a listing, named as in `intake.listing_key`, or after this a status of the channel's."""
 
-WAKE_MAPPED = """
-UPDATE integracao_evento e SET next_attempt_at = now(), status = 'NOVA_TENTATIVA'
- WHERE e.status = 'MAPEAMENTO' AND NOT EXISTS (
+IS_MAPPED = """e.status = 'MAPEAMENTO' AND NOT EXISTS (
     SELECT FROM unnest(e.waiting_for) AS waiting (listing) WHERE NOT EXISTS (
         SELECT FROM integracao_anuncio l
          WHERE l.connector_id = e.connector_id AND l.product_id IS NOT NULL
@@ -446,12 +473,41 @@ UPDATE integracao_evento e SET next_attempt_at = now(), status = 'NOVA_TENTATIVA
        AND NOT EXISTS (
         SELECT FROM mapeamento_status s
          WHERE s.tenant_id = e.tenant_id AND s.canal = e.canal AND s.replaced_at IS NULL
-           AND waiting.listing = 'status:' || s.status_externo))
-"""
+           AND waiting.listing = 'status:' || s.status_externo))"""
+"""Whether an event `e` waits for nothing any more."""
+
+AS_SOLD = "coalesce(e.sold_at, e.received_at), e.external_id, e.id"
+"""The order in which events that waited are taken in: that of their sales, not of their notifications. Sales of one
+second are told apart by their numbers, which grow."""
+
+WAKE_MAPPED = f"""
+WITH mapped AS (SELECT e.id, row_number() OVER (ORDER BY {AS_SOLD}) AS turn FROM integracao_evento e WHERE {IS_MAPPED})
+UPDATE integracao_evento e
+   SET next_attempt_at = now() - interval '1 s' + least(mapped.turn, 999999) * interval '1 microsecond',
+       status = 'NOVA_TENTATIVA'
+  FROM mapped WHERE e.id = mapped.id AND e.status = 'MAPEAMENTO'
+"""  # noqa: S608  every part is a constant of ours
+
+FREED = f"""
+SELECT e.id, count(*) OVER () FROM integracao_evento e
+ WHERE e.tenant_id = %s AND {IS_MAPPED} ORDER BY {AS_SOLD} LIMIT %s
+"""  # noqa: S608
+
+
+def mapped_events(tenant: Tenant, limit: int) -> tuple[list[int], int]:
+    """Return the ids of a tenant's events that `wake_mapped` would wake now, the first to be taken in first, and how
+    many there are in all."""
+    with connection.cursor() as cursor:
+        cursor.execute(FREED, [tenant.pk, limit])
+        rows = cursor.fetchall()
+    return [row[0] for row in rows], rows[0][1] if rows else 0
 
 
 def wake_mapped() -> int:
-    """Make events due whose listings and statuses are all mapped by now, however that happened. Returns how many."""
+    """Make events due whose listings and statuses are all mapped by now, however that happened. Returns how many.
+
+    They are claimed in the order in which they were sold.
+    """
     with connection.cursor() as cursor:
         cursor.execute(WAKE_MAPPED)
         return int(cursor.rowcount)

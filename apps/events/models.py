@@ -82,6 +82,7 @@ class IntegrationEvent(models.Model):
     error_code = models.CharField(_("error code"), max_length=64, blank=True)
     error_msg = models.CharField(_("error"), max_length=500, blank=True)
     waiting_for = ArrayField(models.CharField(max_length=140), default=list, blank=True)  # listings to be mapped
+    sold_at = models.DateTimeField(_("sold at"), null=True)  # the sale that waits: those that waited come in as sold
     attempts = models.PositiveIntegerField(_("tries"), default=0)  # counted when claimed, before the work
     lease_id = models.UUIDField(null=True)  # whoever works on it now; a late worker's id is no longer this one
     interruptions = models.PositiveSmallIntegerField(default=0)  # leases in a row that nobody ended

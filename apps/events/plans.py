@@ -299,9 +299,9 @@ def _take_in(sale: Sale) -> dict[str, Any]:
         trace_id = sale.events[0].trace_id if sale.events else uuid.uuid4()
         outcome = inbox.take_in(sale.connector, sale.read, trace_id=trace_id)
     except MappingNeeded as unmapped:
-        return inbox.parked(unmapped)
+        return inbox.parked(unmapped, sale.read)
     except StatusUnknown as unknown:
-        return inbox.parked_status(unknown)
+        return inbox.parked_status(unknown, sale.read)
     if sale.trouble is not None:
         return _trouble(sale.trouble)
     if sale.details is not None and outcome is not Outcome.OUTDATED:

@@ -72,13 +72,15 @@ def test_a_listing_whose_stock_the_channel_keeps_gets_its_product_and_is_told_no
 
 def test_a_file_is_shown_before_it_changes_anything(shop: Connector) -> None:
     client = person(shop.tenant)
-    listing(shop, "caneca-1")
+    row = listing(shop, "caneca-1")
+    factories.EventFactory(tenant=shop.tenant, connector=shop, status="MAPEAMENTO", waiting_for=[row.item_id])
     text = HEADER + "ML;caneca-1;MUG\nML;chapéu;NOPE\nXX;a;MUG\nML;only two\nML;boné;HAT\n"
     seen = client.post(reverse("console:mappings-upload"), {"file": io.BytesIO(text.encode())})
     page = seen.content.decode()
     assert not SkuMapping.objects.exists()
     assert all(word in page for word in ("caneca-1", "NOPE", "XX", "boné"))
     assert page.count('data-label="Erro"') == 3
+    assert seen.context["waiting_count"] == 1
     client.post(reverse("console:mappings-upload"), {"text": text})
     assert set(SkuMapping.objects.values_list("external_sku", "product__sku")) == {("caneca-1", "MUG"), ("boné", "HAT")}
     assert Listing.objects.get().product == product(shop, "MUG")

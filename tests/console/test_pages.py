@@ -306,7 +306,7 @@ def test_reprocessing_something_unreadable_says_that_it_stays_so(shop: Shop, bob
 def test_mapping_says_how_many_events_now_come_in_and_sends_the_number(shop: Shop, bob: Client) -> None:
     page = bob.get(reverse("console:listings")).content.decode()
     assert "1 evento espera este mapeamento" in page
-    answer = bob.post(address("map", shop), {"sku": shop.log.product.sku}, follow=True)
+    answer = bob.post(address("map", shop), {"sku": shop.log.product.sku, "confirmed": "1"}, follow=True)
     shop.unmapped.refresh_from_db()
     assert shop.unmapped.product_id == shop.log.product_id
     assert shop.unmapped.due_at is not None
