@@ -16,10 +16,12 @@ from django.utils.translation import gettext as _
 
 from apps.common import sql_pages
 from apps.common.api_shell import trace_id_of
+from apps.common.error_codes import ADVICE, UNKNOWN
 from apps.common.pages import PageQuery
 from apps.common.problems import Problem, validation_failed
 from apps.connectors.models import Connector
 from apps.events import messages
+from apps.events.errors import Open, open_errors
 from apps.events.messages import Message
 from apps.events.models import IntegrationEvent
 from apps.events.reprocess import reprocess
@@ -280,3 +282,88 @@ def _require_known(name: str, value: str, known: list[str]) -> None:
     if value and value not in known:
         detail = _("This must be one of %(known)s.") % {"known": ", ".join(known)}
         raise validation_failed([{"parameter": name, "detail": detail, "code": "unknown_value"}])
+
+
+# --- What is wrong --------------------------------------------------------------------------------------------------
+
+
+class ErrorQuery(msgspec.Struct):
+    """Which codes."""
+
+    abertos: Annotated[bool, msgspec.Meta(description="true: only codes of which something is open now.")] = False
+
+
+class CatalogueError(msgspec.Struct, rename="camel"):
+    """One error code: what is open with it now, what it means, what it means for stock, what to do.
+
+    `passes`: the hub tries again by itself, and that may be enough. `oldestAt`: since when the oldest is open (an
+    event's
+    arrival, a listing's last accepted number); null when nothing is. `known` is false for a code that the hub met and
+    has no words for yet.
+    """
+
+    code: str
+    events: int
+    listings: int
+    oldest_at: datetime | None
+    meaning: str
+    stock: str
+    action: str
+    passes: bool
+    known: bool
+
+
+class Errors(msgspec.Struct, rename="camel"):
+    """The error catalogue; codes with something open come first, the most frequent one on top."""
+
+    items: list[CatalogueError]
+
+
+ERROR_EXAMPLE = CatalogueError(
+    code="mapping_needed",
+    events=3,
+    listings=0,
+    oldest_at=datetime.fromisoformat("2026-11-22T14:58:43.210+00:00"),
+    meaning="The order has a listing that is mapped to no product; no stock was reserved.",
+    stock="The sold units are not reserved yet, so they are still offered elsewhere.",
+    action="Map the listing to a product: the order then comes in by itself within a second.",
+    passes=False,
+    known=True,
+)
+
+
+@endpoint(
+    method="GET",
+    scope="integrations:read",
+    query=ErrorQuery,
+    answer=Errors,
+    tags=TAGS,
+    example=Errors([ERROR_EXAMPLE]),
+)
+def list_errors(request: HttpRequest, caller: Caller, query: ErrorQuery) -> Errors:
+    """List the error codes, what is open with each, and what to do.
+
+    The whole catalogue in one answer: a few dozen codes, in the language of `Accept-Language`. Only the company's own
+    events and listings are counted; `GET /api/integracoes/eventos?status=ERRO` names the events.
+    """
+    found = open_errors(caller.tenant)
+    items = [_explained(one.code, one) for one in found]
+    if not query.abertos:
+        met = {one.code for one in found}
+        items += [_explained(code, None) for code in sorted(ADVICE) if code not in met]
+    return Errors(items)
+
+
+def _explained(code: str, found: Open | None) -> CatalogueError:
+    advice = ADVICE.get(code, UNKNOWN)
+    return CatalogueError(
+        code=code,
+        events=found.events if found else 0,
+        listings=found.listings if found else 0,
+        oldest_at=found.oldest_at if found else None,
+        meaning=str(advice.meaning),
+        stock=str(advice.stock),
+        action=str(advice.action),
+        passes=advice.passes,
+        known=code in ADVICE,
+    )

@@ -123,6 +123,12 @@ class IntegrationEvent(models.Model):
             models.Index(fields=["connector"], condition=Q(status="MAPEAMENTO"), name="ix_evento_mapping"),
             # the one reader is backlog.measure
             models.Index(fields=["channel", "error_code"], condition=Q(status="ERRO"), name="ix_evento_error"),
+            # what is not done and why; the one reader is errors.open_errors
+            models.Index(
+                fields=["tenant", "error_code", "received_at"],
+                condition=Q(status__in=["ERRO", "MAPEAMENTO", "NOVA_TENTATIVA", "QUARENTENA"]) & ~Q(error_code=""),
+                name="ix_evento_open_error",
+            ),
             # what waits for its integration to be switched on; the one reader is inbox.obey_flags
             models.Index(fields=["connector"], condition=Q(status="AGUARDANDO"), name="ix_evento_held"),
         ]

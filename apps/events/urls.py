@@ -6,6 +6,7 @@ urlpatterns = [
     path("ml/notificacoes/<slug:token>", views.ml_notification, name="ml-notification"),
     path("ml/webhook", api.ml_webhook, name="ml-webhook"),
     path("eventos", api.list_events, name="integration-events"),
+    path("erros", api.list_errors, name="integration-errors"),
 ]
 
 internal = [

@@ -11,16 +11,19 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from apps.common.error_codes import ADVICE
 from apps.connectors.models import Connector
+from apps.events.errors import OPEN, open_errors
 from apps.events.models import IntegrationEvent
 from apps.tenants import flags
 from apps.tenants.models import ApiKey, AuditEntry, Membership, Tenant
-from tests.factories import ConnectorFactory, EventFactory, TenantFactory, member
+from tests.factories import ConnectorFactory, EventFactory, ListingFactory, TenantFactory, member
 from tests.senders import message
 
 ENQUEUE = "/internal/integracoes/ml/enfileirar"
 REPROCESS = "/internal/integracoes/ml/reprocessar/{}"
 EVENTS = "/api/integracoes/eventos"
+ERRORS = "/api/integracoes/erros"
 
 
 @pytest.fixture
@@ -85,9 +88,9 @@ def test_who_only_reads_queues_and_reprocesses_nothing(connector: Connector) -> 
     assert IntegrationEvent.objects.get().reprocess_count == 0
 
 
-@pytest.mark.parametrize("url", [ENQUEUE, REPROCESS.format(1), EVENTS])
+@pytest.mark.parametrize("url", [ENQUEUE, REPROCESS.format(1), EVENTS, ERRORS])
 def test_nobody_is_let_in_without_a_key(db: None, url: str) -> None:
-    response = Client().get(url) if url == EVENTS else post(Client(), url, message())
+    response = Client().get(url) if url in (EVENTS, ERRORS) else post(Client(), url, message())
     assert (response.status_code, response.json()["code"]) == (401, "not_authenticated")
 
 
@@ -253,3 +256,67 @@ def test_the_list_says_what_is_switched_off(alice: Client, connector: Connector)
     assert alice.get(EVENTS).json()["switchedOff"] == ["integracao.ml.enabled"]
     flags.switch(connector.tenant, "integracao.ml.enabled", is_enabled=True, actor="test")
     assert alice.get(EVENTS).json()["switchedOff"] == []
+
+
+# --- What is wrong --------------------------------------------------------------------------------------------------
+
+
+def test_the_open_errors_come_first_and_the_whole_catalogue_after_them(
+    alice: Client, charlie: Client, connector: Connector
+) -> None:
+    oldest = timezone.now() - timedelta(days=3)
+    mine = {"tenant": connector.tenant, "connector": connector}
+    for status, code in (("MAPEAMENTO", "mapping_needed"), ("ERRO", "mapping_needed"), ("ERRO", "never_heard_of")):
+        EventFactory(**mine, status=status, error_code=code)
+    EventFactory(**mine, status="NOVA_TENTATIVA", error_code="timeout")
+    EventFactory(**mine, status="PROCESSADO", error_code="server_error")  # was, and is no more
+    IntegrationEvent.objects.filter(status="MAPEAMENTO").update(received_at=oldest)
+    ListingFactory(**mine, sync_state="ERROR", last_error_code="timeout", accepted_at=oldest)
+    ListingFactory(**mine, sync_state="SUCCESS", last_error_code="")
+    items = alice.get(ERRORS).json()["items"]
+    shown = {item["code"]: item for item in items}
+    assert [item["code"] for item in items[:3]] == ["mapping_needed", "timeout", "never_heard_of"]
+    assert len(items) == len(shown) == len(ADVICE) + 1
+    assert {name: shown["mapping_needed"][name] for name in ("events", "listings", "passes", "known")} == {
+        "events": 2,
+        "listings": 0,
+        "passes": False,
+        "known": True,
+    }
+    assert datetime.fromisoformat(shown["mapping_needed"]["oldestAt"]) == oldest
+    assert (shown["timeout"]["events"], shown["timeout"]["listings"]) == (1, 1)
+    assert shown["never_heard_of"]["known"] is False
+    assert (shown["server_error"]["events"], shown["server_error"]["oldestAt"]) == (0, None)
+    assert all(item["meaning"] and item["stock"] and item["action"] for item in items)
+    few = alice.get(ERRORS, {"abertos": "true"}).json()["items"]
+    assert [item["code"] for item in few] == ["mapping_needed", "timeout", "never_heard_of"]
+    assert charlie.get(ERRORS, {"abertos": "true"}).json() == {"items": []}
+    assert alice.get(ERRORS, {"abertos": "sim"}).json()["code"] == "validation_failed"
+
+
+def test_the_catalogue_speaks_the_readers_language(alice: Client) -> None:
+    said = {
+        language: alice.get(ERRORS, headers={"Accept-Language": language}).json()["items"][0]["meaning"]
+        for language in ("en", "pt-BR")
+    }
+    assert said["en"] != said["pt-BR"]
+
+
+def test_open_errors_cost_the_same_however_many_events_are_done(alice: Client, connector: Connector) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            INSERT INTO integracao_evento (tenant_id, connector_id, canal, tipo, resource_kind, external_id,
+                   delivery_key, body, status, error_code, error_msg, waiting_for, attempts, interruptions,
+                   reprocess_count, trace_id, received_at)
+            SELECT %s, %s, 'ML', 'orders_v2', 'orders', n, '', '', CASE WHEN n %% 500 = 0 THEN 'ERRO' ELSE 'PROCESSADO'
+                   END, CASE WHEN n %% 500 = 0 THEN 'timeout' ELSE '' END, '', '{}', 1, 0, 0, gen_random_uuid(), now()
+              FROM generate_series(1, 20000) AS n""",
+            [connector.tenant_id, connector.pk],
+        )
+        cursor.execute("ANALYZE integracao_evento")
+        cursor.execute("EXPLAIN (ANALYZE, FORMAT JSON) " + OPEN, {"tenant": connector.tenant_id})
+        [plan] = cursor.fetchone()[0]
+    assert "ix_evento_open_error" in json.dumps(plan)
+    [found] = open_errors(connector.tenant)
+    assert (found.code, found.events) == ("timeout", 40)
