@@ -1,4 +1,4 @@
-"""JSON logs, one line an event, with the trace id that follows a sale from the webhook to the marketplace.
+"""JSON logs, one line an event, with the `traceId` that follows a sale from the webhook to the marketplace.
 
 Log fields, never bodies, headers or secrets: `common/http.py` and the rooms name what they log one by one.
 """
@@ -20,6 +20,18 @@ def hide_addresses(logger: Any, method: str, entry: MutableMapping[str, Any]) ->
     return entry
 
 
+REQUIRED_NAMES = {"trace_id": "traceId", "event_id": "eventId"}
+"""The keys that follow a sale are spelt in the log as requirement 001 spells them, with `tenant` beside them."""
+
+
+def spell_as_required(logger: Any, method: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Give the keys of REQUIRED_NAMES the names that readers of the log look for."""
+    for ours, theirs in REQUIRED_NAMES.items():
+        if ours in entry:
+            entry[theirs] = entry.pop(ours)
+    return entry
+
+
 SHARED_PROCESSORS: list[Any] = [
     structlog.contextvars.merge_contextvars,
     structlog.stdlib.add_log_level,
@@ -27,6 +39,7 @@ SHARED_PROCESSORS: list[Any] = [
     structlog.processors.TimeStamper(fmt="iso", utc=True),
     structlog.processors.format_exc_info,
     hide_addresses,
+    spell_as_required,
 ]
 
 structlog.configure(

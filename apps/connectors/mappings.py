@@ -80,6 +80,7 @@ def map_status(
             f"{channel}:{word}",
             before=current.meaning if current else None,
             after=str(meaning),
+            terminal=is_terminal,
         )
         return StatusMapping.objects.create(
             tenant=tenant,
@@ -97,6 +98,18 @@ def meaning_of(tenant_id: int, channel: str, word: str) -> StatusMapping | None:
     return StatusMapping.objects.filter(
         tenant_id=tenant_id, channel=channel, external_status=word, replaced_at__isnull=True
     ).first()
+
+
+def terminal_words(tenant_id: int, channel: str, words: Iterable[str]) -> set[str]:
+    """Return those of the words that a person said nothing comes after."""
+    rows = StatusMapping.objects.filter(
+        tenant_id=tenant_id,
+        channel=channel,
+        external_status__in=list(words),
+        is_terminal=True,
+        replaced_at__isnull=True,
+    )
+    return set(rows.values_list("external_status", flat=True))
 
 
 def _current_sku(tenant: Tenant, channel: str, external_sku: str) -> SkuMapping | None:

@@ -297,9 +297,8 @@ class CatalogueError(msgspec.Struct, rename="camel"):
     """One error code: what is open with it now, what it means, what it means for stock, what to do.
 
     `passes`: the hub tries again by itself, and that may be enough. `oldestAt`: since when the oldest is open (an
-    event's
-    arrival, a listing's last accepted number); null when nothing is. `known` is false for a code that the hub met and
-    has no words for yet.
+    event's arrival, a listing's last accepted number); null when nothing is. `known` is false for a code that the hub
+    met and has no words for yet.
     """
 
     code: str

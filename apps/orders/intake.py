@@ -97,7 +97,7 @@ def take_in(connector: Connector, reading: Reading, *, trace_id: uuid.UUID) -> O
             return Outcome.UNCHANGED
         if order and _is_older(reading, order):
             return Outcome.OUTDATED
-        words = _newest_words(reading, order)
+        words = _lasting_words(connector, _newest_words(reading, order), order)
         extra = _mapped_word(connector, words.order)
         verdict = rules.judge(words, was_sold=order is not None and order.items.exists(), extra=extra)
         if reading.trouble is not None and verdict.goods is not Goods.HELD:
@@ -168,6 +168,15 @@ def _newest_words(reading: Reading, order: Order | None) -> rules.Words:
     return replace(reading.words, shipment=kept.channel_status, substatus=kept.channel_substatus)
 
 
+def _lasting_words(connector: Connector, words: rules.Words, order: Order | None) -> rules.Words:
+    """Return the same words, with the order's own kept when the tenant said that nothing comes after it."""
+    known = order.channel_status if order else ""
+    if known in {"", words.order} or known in rules.ORDER_WORDS:
+        return words
+    terminal = mappings.terminal_words(connector.tenant_id, connector.kind, {known, words.order})
+    return replace(words, order=rules.word_that_counts(known, words.order, terminal=terminal))
+
+
 def _is_older_parcel(parcel: ShipmentSnapshot | None, kept: Package) -> bool:
     if parcel is None or parcel.external_id != kept.external_id:
         return False
@@ -178,7 +187,7 @@ def _is_older_parcel(parcel: ShipmentSnapshot | None, kept: Package) -> bool:
 def _describe(order: Order, reading: Reading, words: rules.Words, verdict: Verdict) -> None:
     snapshot = reading.order
     order.external_id = snapshot.external_id
-    order.channel_status = snapshot.status[:64]
+    order.channel_status = words.order[:64]
     order.pack_id = snapshot.pack_id
     order.shipment_id = snapshot.shipment_id
     order.total_amount = snapshot.total_amount

@@ -6,7 +6,7 @@ not at all, and the newest decides. A word that is in no table changes nothing, 
 a person (`Flag.UNKNOWN_WORD`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import Enum, StrEnum
 
@@ -139,6 +139,17 @@ def judge(words: Words, *, was_sold: bool = False, extra: Mapping[str, Sale] | N
     if goods is Goods.BACK:
         flags.add(Flag.RETURNED)
     return Verdict(goods, _state(sale, goods, words), tuple(sorted(flags)))
+
+
+def word_that_counts(known: str, read: str, *, terminal: Collection[str]) -> str:
+    """Return which of two order words counts: the one the hub has of an order, or the one that was read now.
+
+    terminal: words that the tenant said nothing comes after (`mapeamento_status`). Once such a word was read, only
+    another one, or the channel's own end of a sale, moves the order; what else the channel says later does not move
+    it back. Where the goods are the parcel says all the same.
+    """
+    is_final = read in terminal or ORDER_WORDS.get(read) is Sale.ENDED
+    return known if known in terminal and not is_final else read
 
 
 def is_printable(words: Words) -> bool:

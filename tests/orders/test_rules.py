@@ -2,7 +2,7 @@
 
 import pytest
 
-from apps.orders.rules import Flag, Goods, Sale, State, Words, has_left, is_printable, judge
+from apps.orders.rules import Flag, Goods, Sale, State, Words, has_left, is_printable, judge, word_that_counts
 
 
 @pytest.mark.parametrize(
@@ -39,6 +39,27 @@ from apps.orders.rules import Flag, Goods, Sale, State, Words, has_left, is_prin
 def test_the_table(order: str, shipment: str, substatus: str, goods: Goods, state: State | None) -> None:
     verdict = judge(Words(order, (), shipment, substatus))
     assert (verdict.goods, verdict.state) == (goods, state)
+
+
+@pytest.mark.parametrize(
+    ("known", "read", "counts"),
+    [
+        ("on_hold", "paid", "paid"),  # a word that something comes after
+        ("paid", "cancelled", "cancelled"),  # the hub's own words follow the channel
+        ("cancelled", "paid", "paid"),
+        ("", "paid", "paid"),
+        ("dissolved", "paid", "dissolved"),
+        ("dissolved", "confirmed", "dissolved"),
+        ("dissolved", "a_word_of_next_year", "dissolved"),
+        ("dissolved", "dissolved", "dissolved"),
+        ("dissolved", "settled", "settled"),  # from one end to another
+        ("dissolved", "cancelled", "cancelled"),
+        ("dissolved", "invalid", "invalid"),
+        ("paid", "dissolved", "dissolved"),
+    ],
+)
+def test_nothing_comes_after_a_terminal_word(known: str, read: str, counts: str) -> None:
+    assert word_that_counts(known, read, terminal={"dissolved", "settled"}) == counts
 
 
 @pytest.mark.parametrize(

@@ -252,9 +252,31 @@ def call_it(market: Market, order_id: str, word: str) -> None:
     market.settle()
 
 
-def say(market: Market, word: str, meaning: StatusMapping.Meaning) -> None:
-    mappings.map_status(market.tenant, "ML", word, meaning, is_terminal=False, actor="test")
+def say(market: Market, word: str, meaning: StatusMapping.Meaning, *, is_terminal: bool = False) -> None:
+    mappings.map_status(market.tenant, "ML", word, meaning, is_terminal=is_terminal, actor="test")
     inbox.ask_again_about(market.tenant.pk, "ML", word)
+
+
+@pytest.mark.parametrize(("is_terminal", "after"), [(True, ("CANCELADO", 0)), (False, ("RECEBIDO", 2))])
+def test_what_the_channel_says_after_a_terminal_word_does_not_move_the_order_back(
+    market: Market, is_terminal: bool, after: tuple[str, int]
+) -> None:
+    order_id = market.sell("SHIRT", 2)
+    market.settle()
+    call_it(market, order_id, "dissolved")
+    say(market, "dissolved", StatusMapping.Meaning.CANCELLED, is_terminal=is_terminal)
+    work_until_quiet()
+    assert (orders_of(market)[0].status, market.numbers("SHIRT")) == ("CANCELADO", (10, 0))
+    market.control.clear_faults()
+    call_it(market, order_id, "paid")
+    order = orders_of(market)[0]
+    assert (order.status, market.numbers("SHIRT")[1]) == after
+    assert order.channel_status == ("dissolved" if is_terminal else "paid")
+    market.control.clear_faults()
+    call_it(market, order_id, "cancelled")
+    order = orders_of(market)[0]
+    assert (order.status, order.channel_status, market.numbers("SHIRT")) == ("CANCELADO", "cancelled", (10, 0))
+    assert market.shown("SHIRT") == 10
 
 
 def test_a_known_order_that_goes_into_an_unknown_state_is_settled_by_its_meaning(market: Market) -> None:
