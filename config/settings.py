@@ -176,6 +176,7 @@ MERCADOLIVRE_API_URL = env.http_url("MERCADOLIVRE_API_URL", "https://api.mercado
 MERCADOLIVRE_AUTH_URL = env.http_url("MERCADOLIVRE_AUTH_URL", "https://auth.mercadolivre.com.br")
 
 EVENT_BODY_DAYS = env.integer("EVENT_BODY_DAYS", 30, low=1, high=3650)
+ENDED_KEEP_DAYS = env.integer("ENDED_KEEP_DAYS", 90, low=30, high=3650)
 
 # --- Nothing missed: the search for orders that no notification told of ------------------------------------------
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import structlog
-from django.db import IntegrityError, InterfaceError, OperationalError, transaction
+from django.db import IntegrityError, InterfaceError, OperationalError, connection, transaction
 from django.db.models import F
 from django.db.models.functions import Coalesce, Now
 
@@ -79,6 +79,21 @@ def work_next(kind: Errand.Kind, work: Callable[[Errand], None]) -> bool:
                 _do(errand, work)
                 return True
     return False
+
+
+FORGET_ENDED = """
+DELETE FROM integracao_tarefa t
+ WHERE t.finished_at < now() - make_interval(days => %s)
+   AND EXISTS (SELECT FROM integracao_tarefa newer
+                WHERE newer.connector_id = t.connector_id AND newer.tipo = t.tipo AND newer.id > t.id)
+"""
+
+
+def forget_ended(days: int) -> int:
+    """Remove errands that ended longer ago than `days`; the newest of a kind stays on its page. Returns how many."""
+    with connection.cursor() as cursor:
+        cursor.execute(FORGET_ENDED, [days])
+        return int(cursor.rowcount)
 
 
 def _started(pk: int) -> Errand | None:

@@ -92,6 +92,7 @@ REPROCESS: dict[str, Look] = {
     Reprocess.Status.QUEUED: Look("info", "clock"),
     Reprocess.Status.PLANNED: Look("info", "question"),
     Reprocess.Status.APPLIED: Look("ok", "check"),
+    Reprocess.Status.EXPIRED: Look("quiet", "clock"),
     Reprocess.Status.REFUSED: Look("warn", "alert"),
 }
 MOVEMENT: dict[str, Look] = {

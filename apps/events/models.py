@@ -25,6 +25,7 @@ class Reprocess(models.Model):
         QUEUED = "ENFILEIRADO", _("In the queue")
         PLANNED = "PLANEJADO", _("Planned")
         APPLIED = "APLICADO", _("Applied")
+        EXPIRED = "VENCIDO", _("Expired: nobody applied it")
         REFUSED = "RECUSADO", _("Refused: something changed meanwhile")
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False, db_column="reprocess_id")

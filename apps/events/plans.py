@@ -17,11 +17,12 @@ import time
 import uuid
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 import structlog
 from django.db import IntegrityError, OperationalError, transaction
-from django.db.models import F, QuerySet
+from django.db.models import Case, F, QuerySet, Value, When
 from django.utils import timezone
 
 from apps.connectors import credentials
@@ -142,6 +143,16 @@ def apply(row: Reprocess, *, actor: str, reason: str = "", on_progress: Progress
         raise WorldMoved("somebody was changing the same orders at this moment, so nothing was changed") from error
     log.info("plan_applied", reprocess_id=str(row.pk), count=len(rows), actor=actor)
     return found
+
+
+def forget_old(days: int) -> int:
+    """Empty the plans that are older than `days`; who, why and how many stay. One that nobody applied has expired.
+
+    Returns how many.
+    """
+    old = Reprocess.objects.filter(plan__isnull=False, created_at__lt=timezone.now() - timedelta(days=days))
+    expired = Case(When(status=Reprocess.Status.PLANNED, then=Value(Reprocess.Status.EXPIRED)), default=F("status"))
+    return old.update(plan=None, event_ids=[], plan_hash="", status=expired)
 
 
 # --- Reading, outside any transaction ------------------------------------------------------------------------------

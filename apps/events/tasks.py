@@ -3,9 +3,12 @@
 import time
 
 from celery import shared_task
+from django.conf import settings
 
 from apps.common.slots import slot
-from apps.events import inbox, missed, search, silence
+from apps.connectors import errands
+from apps.events import inbox, missed, plans, search, silence
+from apps.notifications import sending
 from apps.sync.tasks import follow_ledger
 
 DRAIN_SECONDS = 10.0
@@ -46,8 +49,11 @@ def work_through_inbox() -> None:
 
 @shared_task
 def forget_old_bodies() -> None:
-    """Forget the raw bodies that are past their days."""
+    """Forget the raw bodies that are past their days, and what else ended long ago."""
     inbox.forget_old_bodies()
+    plans.forget_old(settings.ENDED_KEEP_DAYS)
+    sending.forget_old_tries(settings.ENDED_KEEP_DAYS)
+    errands.forget_ended(settings.ENDED_KEEP_DAYS)
 
 
 @shared_task

@@ -3,6 +3,7 @@
 from apps.common.findings import Finding, check
 from apps.notifications.following import READY_DAYS_MAX
 
+# tries are forgotten after ENDED_KEEP_DAYS, 30 at least
 RULES = {
     "an order that is ready has its notification": f"""
         SELECT o.id, o.tenant_id, o.ready_at FROM pedido o
@@ -19,7 +20,7 @@ RULES = {
         SELECT id, tenant_id, pedido_id, reenvio FROM notificacao WHERE (reenvio = 0) <> (requested_by = '')""",
     "what was sent has a try that sent it": """
         SELECT n.id, n.tenant_id, n.pedido_id FROM notificacao n
-         WHERE n.status = 'ENVIADA' AND NOT EXISTS (
+         WHERE n.status = 'ENVIADA' AND n.sent_at > now() - interval '29 days' AND NOT EXISTS (
                SELECT FROM notificacao_tentativa t WHERE t.notificacao_id = n.id AND t.outcome = 'sent')""",
 }
 

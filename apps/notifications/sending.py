@@ -161,3 +161,29 @@ def _close_interrupted(claim: Claim) -> None:
     """Say of tries whose end was never written that their result is unknown: a worker died."""
     tries = NotificationTry.objects.filter(notification_id=claim.notification_id, outcome="")
     tries.update(outcome="interrupted", detail="the worker stopped; the message is sent again")
+
+
+FORGET_TOGETHER = 2000
+
+FORGET_TRIES = """
+DELETE FROM notificacao_tentativa WHERE id IN (
+    SELECT oldest.id
+      FROM (SELECT id, notificacao_id, started_at FROM notificacao_tentativa ORDER BY id LIMIT %s) oldest
+      JOIN notificacao n ON n.id = oldest.notificacao_id AND n.due_at IS NULL
+     WHERE oldest.started_at < now() - make_interval(days => %s))
+"""
+
+
+def forget_old_tries(days: int) -> int:
+    """Remove tries that began longer ago than `days`, of notifications that ended; those stay. Returns how many.
+
+    Read from the oldest on, so that a table of any size costs no more than what is removed.
+    """
+    forgotten = 0
+    while True:
+        with connection.cursor() as cursor:
+            cursor.execute(FORGET_TRIES, [FORGET_TOGETHER, days])
+            done = int(cursor.rowcount)
+        forgotten += done
+        if done < FORGET_TOGETHER:
+            return forgotten
