@@ -516,25 +516,35 @@ def wake_mapped() -> int:
 SWITCHED_MAX = 20_000
 """Events put aside or made due in one go; the next tick goes on."""
 
-HOLD = f"""
-WITH due AS (
-    SELECT e.id FROM integracao_evento e JOIN integracao_conector c ON c.id = e.connector_id AND {IS_OFF}
-     WHERE e.next_attempt_at <= now() LIMIT %s FOR UPDATE OF e SKIP LOCKED
-)
-UPDATE integracao_evento e SET next_attempt_at = NULL, status = 'AGUARDANDO' FROM due WHERE e.id = due.id
-"""  # noqa: S608
+OFF_WITH_DUE = f"""
+SELECT c.id FROM integracao_conector c CROSS JOIN LATERAL (
+       SELECT FROM integracao_evento e WHERE e.connector_id = c.id AND e.next_attempt_at <= now()
+        ORDER BY e.resource_kind, e.external_id LIMIT 1) due
+ WHERE {IS_OFF}
+"""  # noqa: S608  the order is that of ix_evento_due_resource: one step for each account that is off
+HOLD = """
+UPDATE integracao_evento SET next_attempt_at = NULL, status = 'AGUARDANDO' WHERE id IN (
+    SELECT e.id FROM integracao_evento e WHERE e.connector_id = ANY (%s) AND e.next_attempt_at <= now()
+     LIMIT %s FOR UPDATE SKIP LOCKED)
+"""
 
-LET_GO = f"""
-WITH held AS (
-    SELECT e.id FROM integracao_evento e
-     WHERE e.status = 'AGUARDANDO'
-       AND e.connector_id = ANY (ARRAY(SELECT c.id FROM integracao_conector c WHERE NOT {IS_OFF}))
-     LIMIT %s FOR UPDATE OF e SKIP LOCKED
+ON_WITH_HELD = f"""
+WITH RECURSIVE held (connector_id) AS (
+    SELECT min(connector_id) FROM integracao_evento WHERE status = 'AGUARDANDO'
+    UNION ALL
+    SELECT (SELECT min(e.connector_id) FROM integracao_evento e
+             WHERE e.status = 'AGUARDANDO' AND e.connector_id > held.connector_id)
+      FROM held WHERE held.connector_id IS NOT NULL
 )
-UPDATE integracao_evento e
-   SET next_attempt_at = now(), status = CASE WHEN e.attempts = 0 THEN 'RECEBIDO' ELSE 'NOVA_TENTATIVA' END
-  FROM held WHERE e.id = held.id
-"""  # noqa: S608  the array lets the held ones of other accounts lie where they are
+SELECT c.id FROM integracao_conector c JOIN held ON held.connector_id = c.id WHERE NOT {IS_OFF}
+"""  # noqa: S608  one step along ix_evento_held for each account that has any, however many it has
+LET_GO = """
+UPDATE integracao_evento
+   SET next_attempt_at = now(), status = CASE WHEN attempts = 0 THEN 'RECEBIDO' ELSE 'NOVA_TENTATIVA' END
+ WHERE id IN (
+    SELECT e.id FROM integracao_evento e WHERE e.connector_id = ANY (%s) AND e.status = 'AGUARDANDO'
+     ORDER BY e.id LIMIT %s FOR UPDATE SKIP LOCKED)
+"""
 
 
 def obey_flags() -> tuple[int, int]:
@@ -542,12 +552,20 @@ def obey_flags() -> tuple[int, int]:
 
     `claim_due` takes nothing of a switched-off integration anyway. Put aside it also costs nothing: a queue of a day
     would otherwise be looked through at every claim. Returns how many events were put aside, and how many made due.
+
+    Every tick asks, and nearly always there is nothing to do: so it asks about accounts first, not about events.
     """
+    return _switch(OFF_WITH_DUE, HOLD), _switch(ON_WITH_HELD, LET_GO)
+
+
+def _switch(find_accounts: str, change_events: str) -> int:
     with connection.cursor() as cursor:
-        cursor.execute(HOLD, [SWITCHED_MAX])
-        held = int(cursor.rowcount)
-        cursor.execute(LET_GO, [SWITCHED_MAX])
-        return held, int(cursor.rowcount)
+        cursor.execute(find_accounts)
+        accounts = [row[0] for row in cursor.fetchall()]
+        if not accounts:
+            return 0
+        cursor.execute(change_events, [accounts, SWITCHED_MAX])
+        return int(cursor.rowcount)
 
 
 def _settle_refusal(claim: Claim, refusal: ChannelError) -> None:
