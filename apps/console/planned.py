@@ -9,10 +9,12 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
-from django.db.models import DateTimeField, Field, Model
+from django.db.models import DateTimeField, DecimalField, Field, Model
 from django.urls import reverse
+from django.utils.formats import number_format
 from django.utils.functional import Promise
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
@@ -23,6 +25,7 @@ from apps.connectors.models import Listing
 from apps.console import masking, moments
 from apps.console.errors import explain
 from apps.console.flags import FLAGS
+from apps.console.templatetags.console import reason
 from apps.events.changes import Change
 from apps.events.models import IntegrationEvent
 from apps.inventory.models import Balance, Batch, BatchHold, Location, Movement, Oversell, Product, Reservation
@@ -250,6 +253,10 @@ class _Words:
         if field.name == "error_code":
             advice = explain(value)
             return str(advice.meaning) if advice else value
+        if isinstance(field, DecimalField):
+            return number_format(Decimal(value), field.decimal_places, force_grouping=True)
+        if field.name == "reason":
+            return self._plain(reason(value))
         if isinstance(value, int):
             return f"{value:+d}".replace("-", "−") if field.name.endswith("_delta") and value else str(value)
         return self._plain(value)

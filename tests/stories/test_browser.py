@@ -83,3 +83,8 @@ def test_a_sale_at_the_sandbox_arrives_before_ones_eyes(stack: Stack, page: Page
     expect(page.get_by_role("status").or_(page.get_by_role("alert")).first).to_be_visible()
     expect(page.locator(".badge", has_text="Duplicado").first).to_be_visible(timeout=ARRIVES_WITHIN_MS)
     assert _fits(page)
+
+    page.get_by_role("button", name="Simular").click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("reprocessamento mudaria")
+    expect(page.get_by_role("button", name="Aplicar")).to_be_visible()
+    assert _fits(page)
