@@ -66,4 +66,5 @@ app.conf.beat_schedule = {
     "old event bodies": {"task": "apps.events.tasks.forget_old_bodies", "schedule": 3600.0},
     "old idempotency keys": {"task": "apps.inventory.tasks.forget_old_keys", "schedule": 86400.0},
     "ledger partitions": {"task": "apps.inventory.tasks.make_partitions", "schedule": 86400.0},
+    "months of the sync log": {"task": "apps.sync.tasks.keep_log_months", "schedule": 86400.0},
 }

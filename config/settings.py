@@ -177,6 +177,7 @@ MERCADOLIVRE_AUTH_URL = env.http_url("MERCADOLIVRE_AUTH_URL", "https://auth.merc
 
 EVENT_BODY_DAYS = env.integer("EVENT_BODY_DAYS", 30, low=1, high=3650)
 ENDED_KEEP_DAYS = env.integer("ENDED_KEEP_DAYS", 90, low=30, high=3650)
+SYNC_LOG_MONTHS = env.integer("SYNC_LOG_MONTHS", 13, low=1, high=600)
 
 # --- Nothing missed: the search for orders that no notification told of ------------------------------------------
 

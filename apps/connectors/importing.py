@@ -84,7 +84,9 @@ def _follow_moved(connector: Connector, channel: Channel, rows: list[ListingSnap
             if variation_id in products and not heirs.exists():
                 _keep(connector, channel.listing(new_item_id), ImportReport(), {})
             if variation_id in products:
-                heirs.filter(product__isnull=True).update(product_id=products[variation_id], due_at=Now())
+                heirs.filter(product__isnull=True).update(
+                    product_id=products[variation_id], due_at=Now(), due_trigger=Listing.Trigger.AUTO
+                )
 
 
 def _chunks(rows: Iterable[ListingSnapshot]) -> Iterator[list[ListingSnapshot]]:

@@ -50,7 +50,9 @@ def map_sku(tenant: Tenant, channel: str, external_sku: str, product: Product, *
         listings = Listing.objects.filter(
             tenant=tenant, connector__kind=channel, seller_sku=external_sku, product__isnull=True
         )
-        told = listings.filter(WRITABLE).update(product=product, due_at=Now(), updated_at=Now())
+        told = listings.filter(WRITABLE).update(
+            product=product, due_at=Now(), due_trigger=Listing.Trigger.MANUAL, updated_at=Now()
+        )
         return told + listings.update(product=product, updated_at=Now())
 
 

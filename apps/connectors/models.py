@@ -141,6 +141,14 @@ class Listing(models.Model):
         KIT = "KIT", _("Kit: counted from its parts by the channel (read only)")
         MOVED = "MIGRADO", _("Replaced by listings of user products (read only)")
 
+    class Trigger(models.TextChoices):
+        """Why it must be told a number; the try that tells it keeps the word (`SyncLog.trigger`)."""
+
+        AUTO = "auto", _("Stock moved")
+        MANUAL = "manual", _("Asked for")
+        SWEEP = "sweep", _("Comparison")
+        RECONCILE = "reconcile", _("Channel read back")
+
     tenant = models.ForeignKey(Tenant, models.PROTECT, related_name="+", verbose_name=_("tenant"))
     connector = models.ForeignKey(
         Connector, models.PROTECT, related_name="listings", verbose_name=_("connector"), db_index=False
@@ -178,6 +186,7 @@ class Listing(models.Model):
     held_at = models.DateTimeField(_("held at"), null=True)  # one zero of too many: waits for a person
     sync_state = models.CharField(_("last try"), max_length=16, choices=SyncState, default=SyncState.NEVER)
     due_at = models.DateTimeField(_("due at"), null=True)  # null: nothing to tell
+    due_trigger = models.CharField(_("made due by"), max_length=16, blank=True, choices=Trigger, default="")
     lease_id = models.UUIDField(null=True)  # the worker that is telling it now …
     lease_expires_at = models.DateTimeField(_("lease until"), null=True)  # … and until when it may
     attempts = models.PositiveIntegerField(_("tries"), default=0)  # since the last success; counted before the call

@@ -1,9 +1,11 @@
 """The ledger's own upkeep."""
 
 from celery import shared_task
-from django.db import connection
+from django.db import connection, transaction
 
+from apps.common import partitions
 from apps.inventory import history, keys, ledger
+from apps.inventory.models import Movement
 
 PARTITION_MONTHS_AHEAD = 3
 
@@ -11,8 +13,9 @@ PARTITION_MONTHS_AHEAD = 3
 @shared_task
 def make_partitions() -> None:
     """Make the ledger partitions of the coming months, well before the first row needs them."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT inventory_make_partitions(%s)", [PARTITION_MONTHS_AHEAD])
+    with transaction.atomic(), connection.cursor() as cursor:  # no partition without its guard
+        for name in partitions.make(Movement._meta.db_table, PARTITION_MONTHS_AHEAD):
+            cursor.execute("SELECT inventory_guard_partition(%s)", [name])
 
 
 @shared_task

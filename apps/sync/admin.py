@@ -18,12 +18,14 @@ class SyncLogAdmin(ReadOnlyAdmin):
         "listing",
         "old_value",
         "new_value",
+        "shown_value",
         "status",
         "error_code",
+        "trigger",
         "attempt",
         "duration_ms",
     ]
-    list_filter: ClassVar = ["status", "error_code", "tenant"]
+    list_filter: ClassVar = ["status", "trigger", "error_code", "tenant"]
     list_select_related: ClassVar = ["product", "listing"]
     search_fields: ClassVar = ["=listing__item_id", "product__sku"]
     ordering: ClassVar = ["-id"]

@@ -1,7 +1,12 @@
-"""What the hub told the channels: one row a try, written before the call and finished after it (law 7)."""
+"""What the hub told the channels: one row a try, written before the call and finished after it (law 7).
+
+A try keeps what its number was made of, so that "why is this number 7?" has an answer for every number that was ever
+told. The table has a partition a month; those older than SYNC_LOG_MONTHS are dropped.
+"""
 
 from typing import ClassVar
 
+from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
@@ -22,25 +27,38 @@ class SyncLog(models.Model):
         ERROR = "ERROR", _("Error")
         UNKNOWN = "UNKNOWN", _("Result unknown")  # the worker died between the call and the answer
 
-    tenant = models.ForeignKey(Tenant, models.PROTECT, related_name="+", verbose_name=_("tenant"), db_index=False)
-    product = models.ForeignKey(Product, models.PROTECT, related_name="+", verbose_name=_("product"), db_index=False)
-    connector = models.ForeignKey(
-        Connector, models.PROTECT, related_name="+", verbose_name=_("connector"), db_index=False
+    # no foreign keys: a month is dropped whole, which would otherwise lock what it names (migration 0002)
+    tenant = models.ForeignKey(
+        Tenant, models.PROTECT, related_name="+", verbose_name=_("tenant"), db_index=False, db_constraint=False
     )
-    listing = models.ForeignKey(Listing, models.PROTECT, related_name="+", verbose_name=_("listing"), db_index=False)
+    product = models.ForeignKey(
+        Product, models.PROTECT, related_name="+", verbose_name=_("product"), db_index=False, db_constraint=False
+    )
+    connector = models.ForeignKey(
+        Connector, models.PROTECT, related_name="+", verbose_name=_("connector"), db_index=False, db_constraint=False
+    )
+    listing = models.ForeignKey(
+        Listing, models.PROTECT, related_name="+", verbose_name=_("listing"), db_index=False, db_constraint=False
+    )
     marketplace = models.CharField(_("channel"), max_length=32)
     sync_type = models.CharField(_("type"), max_length=16, choices=SyncType, default=SyncType.STOCK)
     old_value = models.IntegerField(_("from"), null=True)  # null: what the channel showed was not known
     new_value = models.IntegerField(_("to"))
+    # what the channel's answer showed; null: it did not say, or there was no answer
+    shown_value = models.IntegerField(_("shown by the channel"), null=True)
+    # what `new_value` was computed from (inputs.py); null in rows older than the column
+    inputs = models.JSONField(_("made of"), null=True)
     status = models.CharField(_("status"), max_length=16, choices=Status, default=Status.PENDING)
     error_code = models.CharField(_("error code"), max_length=64, blank=True)
     error_message = models.CharField(_("error"), max_length=500, blank=True)
     attempt = models.PositiveIntegerField(_("try"))
     http_status = models.PositiveSmallIntegerField("HTTP", null=True)
     duration_ms = models.PositiveIntegerField(_("duration (ms)"), null=True)
-    movement_id = models.BigIntegerField(_("movement"), null=True)
+    trigger = models.CharField(_("trigger"), max_length=16, blank=True, choices=Listing.Trigger, default="")
+    movement_id = models.BigIntegerField(_("movement"), null=True)  # that made the number wrong; null: none did
     trace_id = models.UUIDField(_("trace id"), null=True)
-    timestamp = models.DateTimeField(_("time"), auto_now_add=True)
+    due_at = models.DateTimeField(_("due since"), null=True)  # the mark; of a retry, the end of its pause
+    timestamp = models.DateTimeField(_("time"), auto_now_add=True)  # before the call; the partitions go by it
     finished_at = models.DateTimeField(_("finished at"), null=True)
 
     TENANT_PATH: ClassVar[str] = "tenant"
@@ -55,6 +73,8 @@ class SyncLog(models.Model):
             models.Index(fields=["listing", "-timestamp"], name="sync_log_of_listing"),
             # calls whose end was not written down; the one reader is push.close_interrupted
             models.Index(fields=["listing"], condition=models.Q(status="PENDING"), name="sync_log_unfinished"),
+            # the last minutes of everybody (freshness.py)
+            BrinIndex(fields=["timestamp"], name="sync_log_of_a_moment", pages_per_range=16, autosummarize=True),
         ]
 
     def __str__(self) -> str:

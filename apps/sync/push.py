@@ -18,7 +18,7 @@ from django.utils import timezone
 from apps.connectors import breaker, budget, credentials
 from apps.connectors.channel import ChannelError, StockAnswer, StockTarget
 from apps.connectors.models import Connector, Listing
-from apps.sync import queue, turns
+from apps.sync import inputs, queue, turns
 from apps.sync.models import SyncLog
 from apps.sync.turns import Pause, Turn
 
@@ -84,11 +84,12 @@ def _push(claim: queue.Claim, claimed_at: float) -> None:
     if claim.was_interrupted:
         close_interrupted(claim.listing_id)
     listing = Listing.objects.select_related("connector").get(pk=claim.listing_id)
-    number = queue.target_of(listing.pk)
-    if number is None or listing.product_id is None:
+    made_of = inputs.read(listing.pk) if listing.is_writable else None
+    if made_of is None or listing.product_id is None:
         _settle(claim, attempts=0)
         return
-    entry = _open_log(claim, listing, listing.product_id, number)
+    number = made_of.number
+    entry = _open_log(claim, listing, listing.product_id, made_of)
     if time.monotonic() - claimed_at > queue.LEASE_SECONDS - CALLS_MAX_SECONDS:
         return  # held up for too long: somebody else may be telling this listing a newer number by now
     started = time.monotonic()
@@ -115,7 +116,7 @@ def close_interrupted(listing_id: int) -> None:
     )
 
 
-def _open_log(claim: queue.Claim, listing: Listing, product_id: int, number: int) -> SyncLog:
+def _open_log(claim: queue.Claim, listing: Listing, product_id: int, made_of: inputs.Inputs) -> SyncLog:
     return SyncLog.objects.create(
         tenant_id=listing.tenant_id,
         product_id=product_id,
@@ -123,8 +124,11 @@ def _open_log(claim: queue.Claim, listing: Listing, product_id: int, number: int
         listing=listing,
         marketplace=listing.connector.kind,
         old_value=listing.accepted_quantity,
-        new_value=number,
+        new_value=made_of.number,
+        inputs=made_of.stored(),
         attempt=claim.attempt,
+        trigger=claim.trigger,
+        due_at=claim.due_at,
         movement_id=claim.movement_id,
         trace_id=claim.trace_id,
     )
@@ -142,7 +146,7 @@ def _settle_answer(claim: queue.Claim, listing: Listing, entry: SyncLog, answer:
         return
     now = timezone.now()
     with transaction.atomic():
-        _close_log(entry, SyncLog.Status.SUCCESS, took_ms, http_status=answer.http_status)
+        _close_log(entry, SyncLog.Status.SUCCESS, took_ms, http_status=answer.http_status, shown_value=shown)
         _settle(
             claim,
             sync_state=Listing.SyncState.SUCCESS,
@@ -170,7 +174,7 @@ def _settle_failure(
 ) -> None:
     """Write down why it failed and when to try again; an account's failure stops the account, not the listing."""
     if refusal.code == "circuit_open":  # nothing was sent: no try, no entry, and no turn while the line is dead
-        entry.delete()
+        SyncLog.objects.filter(pk=entry.pk, timestamp=entry.timestamp).delete()
         budget.rest(listing.connector_id, refusal.retry_after_seconds or 1.0)
         _settle(claim, attempts=claim.attempt - 1, due_at=claim.due_at or timezone.now())
         return
@@ -187,6 +191,7 @@ def _settle_failure(
             SyncLog.Status.ERROR,
             took_ms,
             http_status=refusal.status or None,
+            shown_value=shown,
             error_code=refusal.code,
             error_message=str(refusal)[:500],
         )
@@ -219,7 +224,7 @@ def _pause(attempt: int) -> timedelta:
 
 
 def _close_log(entry: SyncLog, status: SyncLog.Status, took_ms: int, **outcome: object) -> None:
-    SyncLog.objects.filter(pk=entry.pk).update(
+    SyncLog.objects.filter(pk=entry.pk, timestamp=entry.timestamp).update(  # with its time: looks into one month only
         status=status, duration_ms=took_ms, finished_at=timezone.now(), **outcome
     )
 

@@ -15,7 +15,7 @@ from uuid import UUID
 
 import structlog
 from django.db import connection, transaction
-from django.db.models import QuerySet
+from django.db.models import Case, F, QuerySet, When
 from django.utils import timezone
 from redis import RedisError
 
@@ -87,7 +87,8 @@ def _mark_due(causes: dict[int, Movement]) -> None:
                      WHERE l.due_at IS NULL AND {IS_WRITABLE}
                      ORDER BY l.id FOR NO KEY UPDATE OF l)
                 UPDATE integracao_anuncio l
-                   SET due_at = now(), cause_movement_id = moved.movement_id, cause_trace_id = moved.trace_id
+                   SET due_at = now(), due_trigger = 'auto',
+                       cause_movement_id = moved.movement_id, cause_trace_id = moved.trace_id
                   FROM moved WHERE l.id = moved.id""",  # noqa: S608  our own text
             [list(causes), [m.pk for m in causes.values()], [m.trace_id for m in causes.values()]],
         )
@@ -273,15 +274,21 @@ def line_up_recent() -> int:
     return _line_up("coalesce(l.due_at, l.lease_expires_at) > now() - make_interval(secs => %s)", [RECENT_SECONDS])
 
 
-def mark_now(listings: QuerySet[Listing]) -> int:
-    """Make the given listings due at once, retries included, before all others: a person asked. Returns how many.
+def mark_now(listings: QuerySet[Listing], trigger: Listing.Trigger = Listing.Trigger.MANUAL) -> int:
+    """Make the given listings due at once, retries included, before all others: somebody asked. Returns how many.
 
     Those that sell no product, or whose stock the channel keeps itself, have no number to tell.
     """
     ids = list(listings.filter(WRITABLE, product__isnull=False).values_list("pk", flat=True))
-    Listing.objects.filter(pk__in=ids).update(due_at=timezone.now())
+    Listing.objects.filter(pk__in=ids).update(due_at=timezone.now(), due_trigger=trigger, **_cause_if_it_waited())
     transaction.on_commit(lambda: _line_up("l.id = ANY(%s) AND l.held_at IS NULL", [ids], by_hand=True))
     return len(ids)
+
+
+def _cause_if_it_waited() -> dict[str, Case]:
+    """Return the update that forgets the movement which caused an earlier try; one that still waits stays the cause."""
+    names = ("cause_movement_id", "cause_trace_id")
+    return {name: Case(When(due_at__isnull=False, then=F(name)), default=None) for name in names}
 
 
 def let_zeros_through(connector: Connector) -> int:
@@ -292,7 +299,8 @@ def let_zeros_through(connector: Connector) -> int:
 
 
 MARK = """
-UPDATE integracao_anuncio l SET due_at = now()
+UPDATE integracao_anuncio l
+   SET due_at = now(), due_trigger = 'sweep', cause_movement_id = NULL, cause_trace_id = NULL
   FROM (SELECT id FROM integracao_anuncio WHERE id = ANY(%s) AND due_at IS NULL AND lease_expires_at IS NULL
          ORDER BY id FOR NO KEY UPDATE SKIP LOCKED) idle
  WHERE l.id = idle.id
@@ -360,6 +368,7 @@ class Claim:
     tenant_id: int
     was_interrupted: bool  # an earlier lease ran out: somebody died in mid-call
     due_at: datetime | None  # since when it was due; None after an interrupted call
+    trigger: str
 
 
 CLAIM = f"""
@@ -374,7 +383,7 @@ UPDATE integracao_anuncio l
        due_at = NULL, attempts = l.attempts + 1
   FROM due WHERE l.id = due.id
 RETURNING l.id, l.lease_id, l.attempts, l.cause_movement_id, l.cause_trace_id, l.tenant_id,
-          due.was_interrupted, due.due_at
+          due.was_interrupted, due.due_at, l.due_trigger
 """  # noqa: S608  every part is a constant of ours
 
 

@@ -9,8 +9,10 @@ from django.conf import settings
 from django.db import connection
 from redis import RedisError
 
+from apps.common import partitions
 from apps.common.slots import slot
 from apps.sync import push, queue
+from apps.sync.models import SyncLog
 from apps.sync.turns import Pause
 
 log = structlog.get_logger(__name__)
@@ -52,6 +54,16 @@ def stock_sync() -> None:
     with slot("sync.sweep") as is_mine:
         if is_mine and queue.sweep():
             push_due.delay()
+
+
+LOG_MONTHS_AHEAD = 3
+
+
+@shared_task
+def keep_log_months() -> None:
+    """Make the log's coming months, and drop those that are past SYNC_LOG_MONTHS."""
+    partitions.make(SyncLog._meta.db_table, LOG_MONTHS_AHEAD)
+    partitions.drop_older(SyncLog._meta.db_table, settings.SYNC_LOG_MONTHS)
 
 
 def drain(ends_at: float) -> None:
