@@ -181,6 +181,25 @@ CODES: dict[str, Entry] = {
     "invalid_cursor": Entry(
         _("The cursor is none that was given"), _("Take the address of the next page as it stands in `next`.")
     ),
+    # numbers told to the channels
+    "unknown_listing": Entry(
+        _("There is no such listing"), _("Check the number; the listing's page in the console shows it in its address.")
+    ),
+    "unknown_product": Entry(
+        _("There is no such product"), _("Check the product's id or SKU; the SKU is case-sensitive.")
+    ),
+    "product_not_mapped": Entry(
+        _("No listing on this channel sells the product"),
+        _("Nothing was sent. Map a listing to the product in the console, and its number is told at once."),
+    ),
+    "stock_unknown": Entry(
+        _("The hub was never told what there is of the product"),
+        _("Nothing was sent, so that no listing is zeroed by mistake. Receive or count the product once."),
+    ),
+    "stock_kept_by_channel": Entry(
+        _("The channel itself keeps the stock of these listings"),
+        _("Nothing was sent: Full, kits and replaced listings are counted by the channel and cannot be told a number."),
+    ),
     # events of the channels
     "unknown_event": Entry(
         _("There is no such event"), _("Check the number; GET /api/integracoes/eventos lists your company's events.")

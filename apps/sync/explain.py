@@ -127,7 +127,7 @@ class Why:
 
 
 def explain(listing: Listing) -> Why:
-    """Return why a listing shows its number. `listing` comes with its connector; six small queries."""
+    """Return why a listing shows its number. `listing` comes with its connector and tenant; six small queries."""
     made_of = inputs.read(listing.pk) if listing.product_id else None
     places = [place.location_id for place in made_of.places] if made_of else []
     holds, besides = _holds(listing, places)
@@ -137,7 +137,7 @@ def explain(listing: Listing) -> Why:
     state = state_of(listing, made_of)
     tells_nothing = state in (State.NOT_MAPPED, State.KEPT_BY_CHANNEL)
     wanted = None if made_of is None or tells_nothing else what_would_raise(made_of, sum(elsewhere.values()))
-    return Why(listing, made_of, holds, besides, elsewhere, newest, state, _hindrance(listing), wanted)
+    return Why(listing, made_of, holds, besides, elsewhere, newest, state, hindrance_of(listing), wanted)
 
 
 def steps_of(made_of: Inputs) -> tuple[Step, ...]:
@@ -227,7 +227,7 @@ def _with(made_of: Inputs, **changed: int | None) -> Inputs:
 
 def _holds(listing: Listing, places: Sequence[int]) -> tuple[tuple[Hold, ...], int]:
     """Return the open holds at these places, the oldest first, and how many units the unnamed ones keep."""
-    if not places:
+    if not places or listing.product_id is None:
         return (), 0
     rows = Reservation.objects.filter(
         tenant_id=listing.tenant_id,
@@ -283,7 +283,8 @@ def state_of(listing: Listing, made_of: Inputs | None) -> State:
     return State.RIGHT if listing.accepted_quantity == made_of.number else State.DIFFERS
 
 
-def _hindrance(listing: Listing) -> Hindrance | None:
+def hindrance_of(listing: Listing) -> Hindrance | None:
+    """Return what holds the listing's whole account up. `listing` comes with its connector and tenant."""
     connector = listing.connector
     if not connector.is_running:
         return Hindrance.STOPPED
