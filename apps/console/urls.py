@@ -3,7 +3,7 @@
 from django.urls import path
 from django.views.i18n import set_language
 
-from apps.console import connectors, mappings, plans, publishing, views
+from apps.console import connectors, mappings, plans, publishing, views, why
 
 app_name = "console"
 urlpatterns = [
@@ -15,6 +15,7 @@ urlpatterns = [
     path("eventos/planos/<uuid:pk>/aplicar/", plans.apply, name="apply-plan"),
     path("eventos/planos/<uuid:pk>/simular/", plans.simulate_again, name="simulate-again"),
     path("sincronizacoes/", views.syncs, name="syncs"),
+    path("sincronizacoes/<int:pk>/", why.told, name="told"),
     path("pedidos/", views.orders, name="orders"),
     path("pedidos/<int:pk>/", views.order, name="order"),
     path("pedidos/<int:pk>/destinatario/", views.order_recipient, name="recipient"),
@@ -22,8 +23,10 @@ urlpatterns = [
     path("pedidos/<int:pk>/notificar/", views.notify_order, name="notify"),
     path("estoque/", views.stock, name="stock"),
     path("estoque/<int:pk>/", views.movements, name="movements"),
+    path("estoque/<int:pk>/sincronizar/", why.sync_product, name="sync-product"),
     path("anuncios/", views.listings, name="listings"),
     path("anuncios/<int:pk>/", views.listing, name="listing"),
+    path("anuncios/<int:pk>/por-que/", why.why, name="why"),
     path("anuncios/<int:pk>/mapear/", views.map_listing, name="map"),
     path("anuncios/<int:pk>/sincronizar/", views.sync_listing, name="sync-now"),
     path("anuncios/<int:pk>/publicacao/", publishing.listing_rule, name="listing-rule"),

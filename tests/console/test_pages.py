@@ -152,6 +152,8 @@ DETAILS: dict[str, Callable[[Shop], int]] = {
     "movements": lambda shop: shop.listing.product_id or 0,
     "listing": lambda shop: shop.listing.pk,
     "connector": lambda shop: shop.connector.pk,
+    "why": lambda shop: shop.listing.pk,
+    "told": lambda shop: shop.log.pk,
 }
 
 BUTTONS: dict[str, Callable[[Shop], int]] = {
@@ -160,6 +162,7 @@ BUTTONS: dict[str, Callable[[Shop], int]] = {
     "simulate": lambda shop: shop.event.pk,
     "map": lambda shop: shop.unmapped.pk,
     "sync-now": lambda shop: shop.listing.pk,
+    "sync-product": lambda shop: shop.listing.product_id or 0,
     "test-connector": lambda shop: shop.connector.pk,
     "sync-connector": lambda shop: shop.connector.pk,
     "import-listings": lambda shop: shop.connector.pk,
@@ -178,6 +181,8 @@ MARKS: dict[str, Callable[[Shop], str]] = {
     "movements": lambda shop: shop.order.external_id,
     "listing": lambda shop: shop.listing.title,
     "connector": lambda shop: shop.connector.notification_url,
+    "why": lambda shop: shop.order.external_id,
+    "told": lambda shop: shop.listing.item_id,
 }
 
 
