@@ -32,6 +32,11 @@ app.conf.beat_schedule = {
     "tell subscribers": {"task": "apps.subscribers.tasks.follow", **EVERY_SECOND},
     "deliver events": {"task": "apps.subscribers.tasks.deliver", **EVERY_SECOND},
     "tell recipients": {"task": "apps.notifications.tasks.notify", **EVERY_SECOND},
+    "look for troubles": {
+        "task": "apps.notifications.tasks.look_for_troubles",
+        "schedule": 10.0,
+        "options": {"expire_seconds": 10},
+    },
     "test connectors": {"task": "apps.console.tasks.run_tests", **EVERY_SECOND},
     "import listings": {"task": "apps.console.tasks.run_imports", **EVERY_SECOND},
     "stock sync": {"task": "apps.sync.tasks.stock_sync", "schedule": 60.0, "options": {"expire_seconds": 60}},

@@ -141,6 +141,11 @@ ADVICE: dict[str, Advice] = {
         _("Check the application's permissions at the channel, then authorise the account again."),
         ACCOUNT_WAITS,
     ),
+    "connector_stopped": Advice(
+        _("The account is stopped because of an error."),
+        _("Open the connector's page: it says why. Test it there once the cause is gone."),
+        ACCOUNT_WAITS,
+    ),
     "reauthorize": Advice(_("The account is stopped until somebody authorises it again."), AUTHORISE, ACCOUNT_WAITS),
     "invalid_grant": Advice(
         _("The authorisation expired, was revoked or was used elsewhere."), AUTHORISE, ACCOUNT_WAITS

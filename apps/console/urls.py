@@ -3,7 +3,7 @@
 from django.urls import path
 from django.views.i18n import set_language
 
-from apps.console import connectors, mappings, plans, publishing, views, why
+from apps.console import connectors, mappings, plans, publishing, troubles, views, why
 
 app_name = "console"
 urlpatterns = [
@@ -16,6 +16,7 @@ urlpatterns = [
     path("eventos/planos/<uuid:pk>/simular/", plans.simulate_again, name="simulate-again"),
     path("sincronizacoes/", views.syncs, name="syncs"),
     path("sincronizacoes/<int:pk>/", why.told, name="told"),
+    path("pendencias/", troubles.index, name="troubles"),
     path("pedidos/", views.orders, name="orders"),
     path("pedidos/<int:pk>/", views.order, name="order"),
     path("pedidos/<int:pk>/destinatario/", views.order_recipient, name="recipient"),

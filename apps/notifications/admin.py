@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from django.contrib import admin
 
-from apps.notifications.models import Notification, NotificationTry, PickupCounter
+from apps.notifications.models import Notification, NotificationTry, PickupCounter, Trouble
 from apps.tenants.admin import ReadOnlyAdmin, TenantAdmin
 
 
@@ -41,3 +41,15 @@ class NotificationTryAdmin(ReadOnlyAdmin):
     list_filter: ClassVar = ["outcome"]
     list_select_related: ClassVar = ["notification"]
     ordering: ClassVar = ["-id"]
+
+
+@admin.register(Trouble)
+class TroubleAdmin(ReadOnlyAdmin):
+    """What keeps numbers from the channels, newest first, and whether people were written to."""
+
+    list_display: ClassVar = [
+        *("opened_at", "connector", "kind", "cause", "count", "closed_at", "emailed_at", "email_error"),
+    ]
+    list_filter: ClassVar = ["kind", "tenant"]
+    list_select_related: ClassVar = ["connector"]
+    ordering: ClassVar = ["-opened_at", "-id"]

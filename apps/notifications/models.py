@@ -1,10 +1,11 @@
-"""Who is told that an order is ready, and what came of telling them.
+"""Who is told that an order is ready, what came of telling them, and what the people of the house must look at.
 
 Nouns. A **pick-up counter** is where a connector's parcels are handed over: address, hours, and the media by which it
 tells that an order is ready. A connector without a counter tells nobody. A **notification** is the duty to tell one
 order's recipient by one medium: PENDENTE until it was sent, failed for good, or became needless. Its **round** is 0 for
 the one that the hub sends by itself, 1, 2 … for those that a person or program asked for. A **try** is one attempt to
-send it, written before the call and finished after it (law 7).
+send it, written before the call and finished after it (law 7). A **trouble** is one cause for which numbers of one
+connector do not reach the channel, with how many listings it concerns: open while it lasts, however many fail.
 
 Invariants (`prove.py` checks them on live data):
 * an order is told of by itself at most once per medium, whatever dies or repeats: (order, medium, round) is unique;
@@ -160,3 +161,45 @@ class NotificationTry(models.Model):
 
     def __str__(self) -> str:
         return f"{self.number}: {self.outcome}"
+
+
+class Trouble(models.Model):
+    """One cause for which numbers of one connector do not reach its channel. One row a cause, opened again and again.
+
+    `opened_at` is when it began this time, `closed_at` when it was gone again.
+    """
+
+    class Kind(models.TextChoices):
+        LISTINGS = "ANUNCIOS", _("Listings in error")
+        CONNECTOR = "CONECTOR", _("Connector stopped")
+
+    tenant = models.ForeignKey(Tenant, models.PROTECT, related_name="+", verbose_name=_("tenant"), db_index=False)
+    connector = models.ForeignKey(Connector, models.CASCADE, related_name="troubles", verbose_name=_("connector"))
+    kind = models.CharField(_("kind"), max_length=16, choices=Kind, db_column="tipo")
+    cause = models.CharField(_("cause"), max_length=64, db_column="causa")  # a code of common/error_codes.py
+    count = models.PositiveIntegerField(_("listings"), db_column="quantidade")
+    opened_at = models.DateTimeField(_("since"), db_default=Now())
+    closed_at = models.DateTimeField(_("until"), null=True)
+    email_due_at = models.DateTimeField(_("e-mail due"), null=True)  # null: none is owed
+    email_attempts = models.PositiveIntegerField(_("tries"), default=0, db_default=0)
+    email_error = models.CharField(_("error code"), max_length=32, blank=True, default="", db_default="")
+    emailed_at = models.DateTimeField(_("e-mail sent at"), null=True)
+
+    TENANT_PATH: ClassVar[str] = "tenant"
+
+    class Meta:
+        db_table = "pendencia"
+        verbose_name = _("pending matter")
+        verbose_name_plural = _("pending matters")
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(fields=["connector", "kind", "cause"], name="ux_pendencia_once"),
+        ]
+        indexes: ClassVar[list[models.Index]] = [
+            # what is open: the count on every page
+            models.Index(fields=["tenant"], condition=Q(closed_at__isnull=True), name="ix_pendencia_open"),
+            # e-mails that are owed; the one reader is warning.claim_due
+            models.Index(fields=["email_due_at"], condition=Q(email_due_at__isnull=False), name="ix_pendencia_due"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.connector_id} {self.kind} {self.cause}"

@@ -22,6 +22,17 @@ RULES = {
         SELECT n.id, n.tenant_id, n.pedido_id FROM notificacao n
          WHERE n.status = 'ENVIADA' AND n.sent_at > now() - interval '29 days' AND NOT EXISTS (
                SELECT FROM notificacao_tentativa t WHERE t.notificacao_id = n.id AND t.outcome = 'sent')""",
+    "a listing in error is one of an open trouble": """
+        SELECT l.id, l.tenant_id, l.connector_id, l.last_error_code FROM integracao_anuncio l
+         WHERE l.sync_state = 'ERROR' AND l.product_id IS NOT NULL AND l.updated_at < now() - interval '10 minutes'
+           AND NOT EXISTS (SELECT FROM pendencia p WHERE p.connector_id = l.connector_id AND p.closed_at IS NULL
+                              AND p.tipo = 'ANUNCIOS' AND p.causa = l.last_error_code)""",
+    "no e-mail about a trouble waits long past its time": """
+        SELECT id, tenant_id, connector_id, email_due_at FROM pendencia
+         WHERE email_due_at < now() - interval '10 minutes'""",
+    "a trouble is of its connector's tenant": """
+        SELECT p.id, p.tenant_id, c.tenant_id AS connector_tenant_id FROM pendencia p
+          JOIN integracao_conector c ON c.id = p.connector_id WHERE c.tenant_id <> p.tenant_id""",
 }
 
 

@@ -22,6 +22,7 @@ from apps.console import badges, moments
 from apps.console.errors import explain
 from apps.events.models import IntegrationEvent
 from apps.inventory.models import Movement
+from apps.notifications.models import Trouble
 from apps.tenants import flags
 from apps.tenants.access import membership_of
 from apps.tenants.models import Membership
@@ -197,6 +198,13 @@ def switched_off(context: Mapping[str, Any]) -> dict[str, object]:
     here = membership(context)
     off = flags.switched_off(here.tenant) if here else set()
     return {"channels": [kind.label for kind in Connector.Kind if flags.integration(kind) in off]}
+
+
+@register.simple_tag(takes_context=True)
+def open_troubles(context: Mapping[str, Any]) -> int:
+    """Return how many causes keep numbers of the tenant from their channels now."""
+    here = membership(context)
+    return Trouble.objects.filter(tenant_id=here.tenant_id, closed_at__isnull=True).count() if here else 0
 
 
 @register.simple_tag
