@@ -9,6 +9,9 @@ from django.http import Http404, HttpRequest, HttpResponse
 from apps.connectors import breaker
 from apps.connectors.models import Connector
 from apps.events.backlog import Backlog, measure
+from apps.notifications.models import Trouble
+from apps.sync import freshness
+from apps.sync.freshness import Freshness, TooMany
 
 Sample = tuple[dict[str, str], float]
 
@@ -49,6 +52,35 @@ def _lines() -> Iterator[str]:
     again = _each(queues, "reprocesses_pending")
     yield from _gauge("saldo_events_reprocesses_pending", "Waiting events that were sent through again.", again)
     yield from _gauge("saldo_channel_breakers", "Connectors by the state of their circuit breaker.", _breakers())
+    yield from _sync_lines()
+
+
+def _sync_lines() -> Iterator[str]:
+    told = freshness.measure()
+    spans: list[Sample] = [
+        ({**_of(row), "step": step, "quantile": quantile}, seconds)
+        for row in told
+        for step, span in row.spans.items()
+        for quantile, seconds in (("0.5", span.p50), ("0.95", span.p95), ("0.99", span.p99))
+    ]
+    meaning = "From a movement to the accepted number, by part of the road, of the last hour."
+    yield from _gauge("saldo_sync_freshness_seconds", meaning, spans)
+    tries: list[Sample] = [(_of(row), row.tries) for row in told]
+    yield from _gauge("saldo_sync_tries", "Numbers told within the last hour, tries that failed included.", tries)
+    errors: list[Sample] = [(_of(row), row.errors) for row in told]
+    yield from _gauge("saldo_sync_errors", "Of these, tries that failed.", errors)
+    exposure: list[Sample] = [(_of(row), row.exposure_unit_seconds) for row in told]
+    meaning = "Units shown too many times seconds, of numbers told within the last hour."
+    yield from _gauge("saldo_sync_exposure_unit_seconds", meaning, exposure)
+    offered: list[Sample] = [(_of(row), row.units) for row in freshness.too_many()]
+    yield from _gauge("saldo_sync_units_too_many", "Units that the channel offers now and are not there.", offered)
+    pending: list[Sample] = [({}, Trouble.objects.filter(closed_at__isnull=True).count())]
+    yield from _gauge("saldo_troubles", "Causes that keep numbers from the channels.", pending)
+
+
+def _of(row: Freshness | TooMany) -> dict[str, str]:
+    """Return the labels of a connector: its number, which names no tenant to whoever may only see figures."""
+    return {"channel": row.channel, "connector": str(row.connector_id)}
 
 
 def _each(queues: Iterable[Backlog], name: str) -> list[Sample]:

@@ -13,7 +13,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from apps.common.error_codes import UNKNOWN
@@ -23,7 +23,7 @@ from apps.connectors.models import Connector, Errand, Listing
 from apps.console import checkup
 from apps.console.errors import explain
 from apps.console.forms import NewConnector, ReplaceSecrets
-from apps.sync import queue
+from apps.sync import freshness, queue
 from apps.tenants import access
 
 SECRET_COLUMNS = ("client_secret_enc", "refresh_token_enc", "access_token_enc")
@@ -33,6 +33,13 @@ COUNTS = {
     "unmapped_count": Count("listings", filter=Q(listings__product__isnull=True)),
     "failing_count": Count("listings", filter=Q(listings__sync_state=Listing.SyncState.ERROR)),
     "held_count": Count("listings", filter=Q(listings__held_at__isnull=False)),
+}
+
+ROADS = {
+    "followed": gettext_lazy("Recorded until noticed"),
+    "sent": gettext_lazy("Noticed until sent"),
+    "accepted": gettext_lazy("Sent until accepted"),
+    "total": gettext_lazy("Recorded until accepted"),
 }
 
 
@@ -232,6 +239,8 @@ def _page(request: HttpRequest, row: Connector, form: ReplaceSecrets | None = No
     tested = _newest(row, Errand.Kind.TEST)
     imported = _newest(row, Errand.Kind.IMPORT)
     is_administrator = access.membership_of(request).may_administer
+    told = freshness.measure(tenant_id=row.tenant_id, connector_id=row.pk)
+    offered = freshness.too_many(tenant_id=row.tenant_id, connector_id=row.pk)
     context = {
         "connector": row,
         "counts": Connector.objects.filter(pk=row.pk).annotate(**COUNTS).values(*COUNTS).get(),
@@ -241,6 +250,9 @@ def _page(request: HttpRequest, row: Connector, form: ReplaceSecrets | None = No
         "tested": tested,
         "steps": checkup.in_words(tested) if tested else [],
         "imported": imported,
+        "told": told[0] if told else None,
+        "spans": [(ROADS[step], span) for step, span in told[0].spans.items()] if told else [],
+        "offered": offered[0] if offered else None,
         "is_busy": any(errand and errand.is_open for errand in (tested, imported)),
     }
     return _render(request, "console/connector.html", context, status=422 if form else 200)

@@ -67,7 +67,7 @@ def why(request: HttpRequest, pk: int) -> HttpResponse:
         "steps": [in_words(step) for step in found.steps],
         "holds": _with_orders(request, found.holds),
         "ways": [way_in_words(change) for change in wanted.changes] if wanted else [],
-        "is_joint": bool(wanted) and not any(change.is_enough for change in wanted.changes),
+        "is_joint": wanted is not None and not any(change.is_enough for change in wanted.changes),
     }
     return render(request, "console/why.html", context)
 
@@ -92,7 +92,7 @@ def sync_product(request: HttpRequest, pk: int) -> HttpResponse:
     try:
         asked = asking.ask(product, Connector.Kind.MERCADO_LIVRE, actor=f"user:{request.user.pk}")
     except CannotSync as refusal:
-        messages.warning(request, CANNOT[refusal.code])
+        messages.warning(request, str(CANNOT[refusal.code]))
     else:
         count = sum(row.state is not State.KEPT_BY_CHANNEL for row in asked.listings)
         text = ngettext(

@@ -102,6 +102,12 @@ def milliseconds(value: int | None) -> str:
     return f"{value} ms" if value < 1000 else f"{formats.number_format(value / 1000, 1)} s"
 
 
+@register.filter
+def seconds(value: float) -> str:
+    """Return a duration given in seconds: `412 ms`, `1,2 s`, `3 min`."""
+    return moments.span_of(value)
+
+
 @register.simple_tag
 def money(amount: Decimal | None, currency: str) -> str:
     """Return an amount in its currency: `R$ 1.234,56`; a dash when there is none."""
