@@ -33,6 +33,7 @@ STATES: dict[State, Badge] = {
     State.TELLING: Badge(gettext_lazy("Being told now"), "info", "send"),
     State.WAITING: Badge(gettext_lazy("In the queue"), "info", "clock"),
     State.RETRY: Badge(gettext_lazy("Waits for its next try"), "warn", "clock"),
+    State.HELD: Badge(gettext_lazy("Held: too many zeros at once, see the connector"), "warn", "pause"),
     State.DIFFERS: Badge(gettext_lazy("Differs: the comparison finds it within a minute"), "warn", "clock"),
     State.RIGHT: Badge(gettext_lazy("The channel shows this number"), "ok", "check"),
 }

@@ -107,8 +107,9 @@ class WhyAnswer(msgspec.Struct, rename="camel"):
     """Why a listing shows its number.
 
     `number` is what it should show now (null while the hub was told of no stock), `shown` what the channel last said.
-    `state`: `not_mapped`, `kept_by_channel`, `stock_unknown`, `being_told`, `in_queue`, `retry`, `right`, or `differs`,
-    which the comparison finds within a minute. `heldUpBy`: `connector_stopped`, `switched_off`, `circuit_open` or null.
+    `state`: `not_mapped`, `kept_by_channel`, `stock_unknown`, `being_told`, `in_queue`, `retry`, `held` (one zero of
+    too many at once waits for a person), `right`, or `differs`, which the comparison finds within a minute. `heldUpBy`:
+    `connector_stopped`, `switched_off`, `circuit_open` or null.
     """
 
     listing_id: int

@@ -89,6 +89,7 @@ class State(Enum):
     TELLING = "being_told"
     WAITING = "in_queue"
     RETRY = "retry"
+    HELD = "held"  # one zero of too many at once: a person must let it through (waves.py)
     DIFFERS = "differs"  # nothing is under way: the comparison finds it within a minute
     RIGHT = "right"
 
@@ -274,6 +275,8 @@ def state_of(listing: Listing, made_of: Inputs | None) -> State:
         return State.KEPT_BY_CHANNEL
     if made_of is None:
         return State.STOCK_UNKNOWN
+    if listing.held_at:
+        return State.HELD
     if listing.lease_expires_at and listing.lease_expires_at > now:
         return State.TELLING
     if listing.due_at and listing.due_at > now:

@@ -73,8 +73,8 @@ class TooMany:
 
 MEASURE = """
 WITH tries AS MATERIALIZED (
-    SELECT connector_id, marketplace, listing_id, movement_id, old_value, new_value, status, due_at, "timestamp" AS at,
-           finished_at, id
+    SELECT id, connector_id, marketplace, listing_id, movement_id, new_value, status, due_at, "timestamp" AS at,
+           finished_at, old_value - coalesce((inputs ->> 'sold_there')::integer, 0) AS shown_before
       FROM marketplace_sync_logs
      WHERE "timestamp" > now() - make_interval(mins => %(minutes)s) AND sync_type = 'STOCK' AND {mine}
      ORDER BY "timestamp" DESC LIMIT %(tries)s
@@ -85,7 +85,7 @@ WITH tries AS MATERIALIZED (
 ), roads AS (
     SELECT connector_id, movement_id, listing_id, min(due_at) AS followed_at, min(at) AS sent_at,
            min(accepted_at) AS accepted_at,
-           greatest((array_agg(old_value - new_value ORDER BY at, id))[1], 0) AS units_too_many
+           greatest((array_agg(shown_before - new_value ORDER BY at, id))[1], 0) AS units_too_many
       FROM ended WHERE movement_id IS NOT NULL GROUP BY connector_id, movement_id, listing_id
 ), timed AS (
     SELECT roads.*, m.recorded_at,
@@ -141,12 +141,13 @@ def _freshness(row: tuple[Any, ...]) -> Freshness:
 
 
 WAITING = """
-SELECT l.connector_id, c.canal, l.accepted_quantity,
+SELECT l.connector_id, c.canal, l.accepted_quantity - l.sold_there,
        greatest(extract(epoch FROM now() - coalesce(m.recorded_at, l.due_at, now())), 0)::float8, stock.pool,
        coalesce(l.margin_percent, c.margin_percent), coalesce(l.buffer_units, c.buffer_units),
        coalesce(l.end_when_units, c.end_when_units), coalesce(l.cap_units, c.cap_units)
   FROM (SELECT * FROM integracao_anuncio l
-         WHERE (l.due_at IS NOT NULL OR l.lease_expires_at IS NOT NULL) AND l.accepted_quantity > 0 AND {mine}
+         WHERE (l.due_at IS NOT NULL OR l.lease_expires_at IS NOT NULL)
+           AND l.accepted_quantity > l.sold_there AND {mine}
          ORDER BY coalesce(l.due_at, l.lease_expires_at) LIMIT %(listings)s) AS l
   JOIN integracao_conector c ON c.id = l.connector_id
  CROSS JOIN LATERAL (

@@ -31,14 +31,19 @@ class Place(msgspec.Struct, frozen=True, omit_defaults=True):
         return max(0, self.available)
 
 
-class Inputs(msgspec.Struct, frozen=True):
-    """Everything that makes a listing's number; who holds what is looked up when somebody asks (explain.py)."""
+class Inputs(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Everything that makes a listing's number; who holds what is looked up when somebody asks (explain.py).
+
+    sold_there: units that the channel had counted off by itself since it last accepted a number. No part of the
+    number: it says how many units too many the channel showed until it took this one.
+    """
 
     places: tuple[Place, ...]
     margin_percent: int
     buffer_units: int
     end_when_units: int
     cap_units: int | None
+    sold_there: int = 0
 
     @property
     def pool(self) -> int:
@@ -69,7 +74,7 @@ def restored(kept: object) -> Inputs:
 # The places and the rule of `queue.TARGETS`, place by place; tests/sync/test_inputs.py compares the two.
 READ = """
 SELECT stock.places, coalesce(l.margin_percent, c.margin_percent), coalesce(l.buffer_units, c.buffer_units),
-       coalesce(l.end_when_units, c.end_when_units), coalesce(l.cap_units, c.cap_units)
+       coalesce(l.end_when_units, c.end_when_units), coalesce(l.cap_units, c.cap_units), l.sold_there
   FROM integracao_anuncio l
   JOIN integracao_conector c ON c.id = l.connector_id
   JOIN LATERAL (

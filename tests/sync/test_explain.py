@@ -200,6 +200,7 @@ def test_the_newest_try_that_ended_is_the_channels_word(listing: Listing) -> Non
         ({"lease_expires_at": timezone.now() + timedelta(minutes=9)}, State.TELLING),
         ({"due_at": timezone.now() + timedelta(minutes=9)}, State.RETRY),
         ({"due_at": timezone.now() - timedelta(minutes=9)}, State.WAITING),
+        ({"due_at": timezone.now(), "held_at": timezone.now()}, State.HELD),
         ({"accepted_quantity": 3}, State.DIFFERS),
         ({"accepted_quantity": 10}, State.RIGHT),
     ],

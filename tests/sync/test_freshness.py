@@ -120,6 +120,16 @@ def test_what_was_not_accepted_yet_waits_and_is_exposed_until_now(listing: Listi
 
 
 @pytest.mark.corrupts
+def test_what_the_channel_itself_sold_exposes_nothing(listing: Listing) -> None:
+    movement = sold(listing, 3, 30)
+    made_of = {"places": [], "margin_percent": 100, "buffer_units": 0, "end_when_units": 0, "cap_units": None}
+    told(listing, movement, 29, 28, 20, old_value=10, new_value=7, inputs={**made_of, "sold_there": 2})
+    assert the_only().exposure_unit_seconds == about(1 * 10)
+    Listing.objects.update(due_at=ago(29), cause_movement_id=movement, sold_there=3)
+    assert freshness.too_many() == []
+
+
+@pytest.mark.corrupts
 def test_a_raise_exposes_nothing(listing: Listing) -> None:
     movement = sold(listing, 1, 30)
     told(listing, movement, 29, 28, 20, old_value=3, new_value=9)
