@@ -292,6 +292,11 @@ ADVICE: dict[str, Advice] = {
         _("Have the operator set EMAIL_URL or NOTIFICATION_…_DRIVER, or take the medium off the pick-up counter."),
         UNTOUCHED,
     ),
+    "no_address": Advice(
+        _("Nobody could be written to: no administrator or manager of the company has an e-mail address."),
+        _("Enter the addresses under Users in the administration. The matter itself is among the pending ones."),
+        UNTOUCHED,
+    ),
     "no_phone": Advice(
         _("The channel gave no phone number of the recipient, or it was erased."),
         _("Tell the recipient by the channel."),
