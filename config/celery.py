@@ -24,6 +24,7 @@ app.conf.beat_schedule = {
     "inbox": {"task": "apps.events.tasks.work_through_inbox", **EVERY_SECOND},
     "follow the ledger": {"task": "apps.sync.tasks.follow_ledger", **EVERY_SECOND},
     "push due numbers": {"task": "apps.sync.tasks.push_due", **EVERY_SECOND},
+    "push due prices": {"task": "apps.sync.tasks.push_prices", "schedule": 5.0, "options": {"expire_seconds": 5}},
     "expire holds and batches": {
         "task": "apps.inventory.tasks.expire_due",
         "schedule": 2.0,

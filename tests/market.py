@@ -119,10 +119,11 @@ def open_market(
     slug: str = "alice",
     items: list[dict[str, object]] | None = None,
     stock: int = 10,
+    **account_fields: object,
 ) -> Market:
     """Open an account at the marketplace, connect it, import its listings and receive `stock` units of each SKU."""
     application = control.application()
-    account = control.account(client_id=application["client_id"], nickname=slug.upper())
+    account = control.account(client_id=application["client_id"], nickname=slug.upper(), **account_fields)
     control.create_items(
         account["user_id"],
         items

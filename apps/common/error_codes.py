@@ -129,6 +129,41 @@ ADVICE: dict[str, Advice] = {
         LISTING_WAITS,
         passes=True,
     ),
+    "user_product_shared": Advice(
+        _("Listings that share one stock at the channel are mapped to different products here."),
+        _("Map all of them to the same product, or separate them at the channel."),
+        LISTING_WAITS,
+    ),
+    "depots_not_mapped": Advice(
+        _("The account sells from several depots, and nobody said which of your places they are."),
+        _("Open the connector, choose the place of each depot, then use “Synchronise now”."),
+        LISTING_WAITS,
+    ),
+    "depot_refused": Advice(
+        _("The channel does not know one of the account's depots any more, or lets nobody sell from it."),
+        _("Import the listings again, then choose the places of the depots anew."),
+        LISTING_WAITS,
+    ),
+    "stock_not_found": Advice(
+        _("The channel has no stock of this user product in any depot yet."),
+        _("Give it its first stock in the channel's panel; from then on the hub tells it."),
+        LISTING_WAITS,
+    ),
+    "price_not_modifiable": Advice(
+        _("An automation at the channel sets this price, so nobody else can."),
+        _("End the automation there, then give the price again."),
+        UNTOUCHED,
+    ),
+    "price_invalid": Advice(
+        _("The channel does not accept this price for the listing."),
+        _("Give a price within the limits that the channel names."),
+        UNTOUCHED,
+    ),
+    "price_ignored": Advice(
+        _("The channel said yes, but shows another price."),
+        _("Look for a promotion on the listing at the channel, then give the price again."),
+        UNTOUCHED,
+    ),
     "forbidden": Advice(
         _("This account may not change the listing."),
         _("Check that the listing belongs to this account and that the application may write."),
@@ -144,6 +179,11 @@ ADVICE: dict[str, Advice] = {
     "connector_stopped": Advice(
         _("The account is stopped because of an error."),
         _("Open the connector's page: it says why. Test it there once the cause is gone."),
+        ACCOUNT_WAITS,
+    ),
+    "permission_missing": Advice(
+        _("The application lacks the permission to change listings, so none of the account's can be told."),
+        _("Switch the permission on in the application's settings at the channel, then authorise the account again."),
         ACCOUNT_WAITS,
     ),
     "reauthorize": Advice(_("The account is stopped until somebody authorises it again."), AUTHORISE, ACCOUNT_WAITS),

@@ -8,7 +8,16 @@ from django.forms import ModelMultipleChoiceField
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
-from apps.connectors.models import Authorization, Connector, Errand, Listing, SkuMapping, StatusMapping
+from apps.connectors.models import (
+    Authorization,
+    Connector,
+    Depot,
+    Errand,
+    Listing,
+    ListingPrice,
+    SkuMapping,
+    StatusMapping,
+)
 from apps.inventory.models import Location
 from apps.tenants.access import visible_to
 from apps.tenants.admin import ReadOnlyAdmin, TenantAdmin
@@ -97,6 +106,28 @@ class ListingAdmin(ReadOnlyAdmin):
     list_select_related: ClassVar = ["product"]
     search_fields: ClassVar = ["=item_id", "title", "seller_sku", "product__sku"]
     ordering: ClassVar = ["-id"]
+
+
+@admin.register(Depot)
+class DepotAdmin(ReadOnlyAdmin):
+    """Depots of accounts; which places they are is chosen on the console's page of the connector."""
+
+    list_display: ClassVar = ["store_id", "name", "connector", "location", "network_node_id", "tenant"]
+    list_filter: ClassVar = [("location", admin.EmptyFieldListFilter), "tenant"]
+    list_select_related: ClassVar = ["connector", "location", "tenant"]
+    search_fields: ClassVar = ["=store_id", "name"]
+    ordering: ClassVar = ["-id"]
+
+
+@admin.register(ListingPrice)
+class ListingPriceAdmin(ReadOnlyAdmin):
+    """Prices that people gave; given on the console's page of the listing."""
+
+    list_display: ClassVar = ["listing", "price", "accepted_price", "error_code", "due_at", "asked_by", "asked_at"]
+    list_filter: ClassVar = ["error_code", "listing__tenant"]
+    list_select_related: ClassVar = ["listing"]
+    search_fields: ClassVar = ["=listing__item_id", "listing__seller_sku"]
+    ordering: ClassVar = ["-asked_at"]
 
 
 @admin.register(Authorization)

@@ -7,7 +7,7 @@ normalised: ids are text, times are aware datetimes, absent parts are None. Noth
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -148,10 +148,45 @@ class AccountSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class StockTarget:
-    """Where a number goes: which listing, which variation of it."""
+    """Where a number goes, and what must be known there before it goes."""
 
     item_id: str
     variation_id: str
+    user_product_id: str = ""
+    has_depots: bool = False  # the channel keeps this stock per depot, guarded by a version
+    reads_first: bool = False  # look at what the listing shows before writing; with variations or depots it always is
+
+
+@dataclass(frozen=True, slots=True)
+class DepotStock:
+    """One of the seller's own depots at the channel, and a product's units there."""
+
+    store_id: str
+    network_node_id: str
+    quantity: int
+
+
+@dataclass(frozen=True, slots=True)
+class StockShown:
+    """What the channel shows for sale just before a write; None where the answer did not say."""
+
+    quantity: int | None
+    depots: tuple[DepotStock, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StockNumbers:
+    """What is to be written: the number, and where stock is kept per depot, every depot's."""
+
+    quantity: int
+    depots: tuple[DepotStock, ...] = ()
+
+
+Decide = Callable[[StockShown | None], StockNumbers]
+"""Computes what to write, right before each write, from what was just read; None when nothing was read.
+
+A channel asks again after each reading, so that a write that lost a race never sends its old number again (law 6).
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,8 +194,26 @@ class StockAnswer:
     """What the channel's answer to a stock write shows: the accepted number, which need not be the one sent."""
 
     quantity: int | None  # None: the answer did not say
-    listing_status: str
+    listing_status: str  # "" when the answer did not say
     http_status: int
+    depots: tuple[DepotStock, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PriceAnswer:
+    """What the channel's answer to a price shows; None when it did not say."""
+
+    price: Decimal | None
+    http_status: int
+
+
+@dataclass(frozen=True, slots=True)
+class DepotSnapshot:
+    """A depot that the account sells from."""
+
+    store_id: str
+    network_node_id: str
+    name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,8 +330,20 @@ class Channel(Protocol):
         """Yield, page by page, the bodies of notifications that the channel gave up delivering to the application."""
         ...
 
-    def put_stock(self, target: StockTarget, quantity: int) -> StockAnswer:
-        """Set the absolute number shown for sale and return what the channel accepted."""
+    def depots(self) -> list[DepotSnapshot]:
+        """Return the depots that the account sells from; empty when its stock is kept per listing."""
+        ...
+
+    def put_stock(self, target: StockTarget, decide: Decide) -> StockAnswer:
+        """Set the absolute number shown for sale and return what the channel accepted.
+
+        decide: says what to write, right before each write. Where the channel guards stock with a version, a write
+        that lost a race is decided and made anew, three times at most.
+        """
+        ...
+
+    def put_price(self, item_id: str, price: Decimal) -> PriceAnswer:
+        """Set the price of an item, all its variations included, and return what the channel accepted."""
         ...
 
 

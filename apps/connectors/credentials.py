@@ -25,6 +25,9 @@ EXPIRY_MARGIN_SECONDS = 60
 SHOWABLE_LENGTH_MIN = 16
 """Of a shorter secret, four characters would be too large a part to show."""
 
+OF_THE_APPLICATION = ("permission_missing", "unauthorized_application")
+"""Refusals that no consent of the seller cures: the application lacks a permission, or is blocked."""
+
 SECRET_FIELDS = ("client_secret", "refresh_token", "access_token")
 
 
@@ -134,9 +137,10 @@ class ConnectorTokens:
 
 
 def stop(connector_id: int, refusal: ChannelError) -> None:
-    """Stop every call of the account and say why: a person must authorise it again."""
+    """Stop every call of the account and say why: a person must authorise it again, or first clear its application."""
+    status = Connector.Status.ERROR if refusal.code in OF_THE_APPLICATION else Connector.Status.REAUTHORIZE
     changed = Connector.objects.filter(pk=connector_id, status=Connector.Status.ACTIVE).update(
-        status=Connector.Status.REAUTHORIZE, status_reason=str(refusal)[:300], updated_at=timezone.now()
+        status=status, status_reason=str(refusal)[:300], updated_at=timezone.now()
     )
     if changed:
         log.error("connector_needs_authorisation", connector_id=connector_id, code=refusal.code)

@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from apps.connectors import credentials, errands, mappings
 from apps.connectors.channel import Channel, ListingSnapshot
-from apps.connectors.models import Connector, Errand, Listing
+from apps.connectors.models import Connector, Depot, Errand, Listing
 from apps.inventory.models import Product
 
 CHUNK = 100
@@ -46,6 +46,8 @@ def import_listings(
     channel = credentials.open_connector(connector)
     connector.has_depots = channel.account().has_depots
     connector.save(update_fields=["has_depots", "updated_at"])
+    if connector.has_depots:
+        _keep_depots(connector, channel)
     for chunk in _chunks(channel.listings()):
         products = _products_by_sku(connector, chunk, report, create_products=create_products)
         _keep(connector, chunk, report, products)
@@ -71,6 +73,26 @@ def import_item(connector: Connector, item_id: str) -> None:
     rows = channel.listing(item_id)
     _keep(connector, rows, ImportReport(), {})
     _follow_moved(connector, channel, rows)
+
+
+def _keep_depots(connector: Connector, channel: Channel) -> None:
+    """Keep the account's depots; which of the hub's places each is, a person says, and that stays."""
+    rows = [
+        Depot(
+            tenant_id=connector.tenant_id,
+            connector=connector,
+            store_id=one.store_id,
+            network_node_id=one.network_node_id,
+            name=one.name,
+        )
+        for one in channel.depots()
+    ]
+    Depot.objects.bulk_create(
+        rows,
+        update_conflicts=True,
+        unique_fields=["connector", "store_id"],
+        update_fields=["network_node_id", "name"],
+    )
 
 
 def _follow_moved(connector: Connector, channel: Channel, rows: list[ListingSnapshot]) -> None:
@@ -112,6 +134,8 @@ def _keep(connector: Connector, chunk: list[ListingSnapshot], report: ImportRepo
                 product_id=products.get(row.seller_sku),
                 item_id=row.item_id,
                 variation_id=row.variation_id,
+                sales_baseline=row.quantity,  # what the channel sells from now on is counted from here
+                sales_since=timezone.now(),
             )
             fresh.append(listing)
         else:

@@ -3,10 +3,10 @@
 A **connector** is one tenant's account on one channel: its credentials (sealed), its state and how its stock is
 published. A **listing** is one sellable number on the channel, an item or one variation of it, mapped to a product; it
 also carries the duty to tell the channel a number (`sync`): when it is next due, who is telling it right now, how the
-last try went. A **mapping** is what a person decided a channel's word means: a SKU of theirs, or a status that the hub
-does not know. A changed mapping is a new version; the old one stays, with its end. An **authorisation** is a person on
-the way to the channel's consent page and back. An **errand** is what a person asked the hub to do for a connector that
-takes longer than a page may.
+last try went. A **depot** is a place of the seller's at the channel, where stock is kept apart. A **mapping** is what a
+person decided a channel's word means: a SKU of theirs, or a status that the hub does not know. A changed mapping is a
+new version; the old one stays, with its end. An **authorisation** is a person on the way to the channel's consent page
+and back. An **errand** is what a person asked the hub to do for a connector that takes longer than a page may.
 """
 
 import secrets
@@ -192,6 +192,11 @@ class Listing(models.Model):
     attempts = models.PositiveIntegerField(_("tries"), default=0)  # since the last success; counted before the call
     last_error_code = models.CharField(_("error code"), max_length=64, blank=True)
     last_error = models.CharField(_("last error"), max_length=500, blank=True)
+    # Where the channel's own sales are counted from since the number was last told. See sync/in_flight.py.
+    sales_baseline = models.IntegerField(null=True)
+    sales_since = models.DateTimeField(null=True)
+    in_flight_units = models.IntegerField(default=0)  # sales it was lowered by; negative: units that came back
+    in_flight_since = models.DateTimeField(null=True)
     # The movement that made the number wrong, for the log and for measuring freshness.
     cause_movement_id = models.BigIntegerField(null=True)
     cause_trace_id = models.UUIDField(null=True)
@@ -212,6 +217,10 @@ class Listing(models.Model):
             models.CheckConstraint(condition=Q(margin_percent__lte=100), name="listing_margin_at_most_100"),
         ]
         indexes: ClassVar[list[models.Index]] = [
+            # the listings that share one stock at the channel; the readers are sync.sharing and the inbox
+            models.Index(
+                fields=["connector", "user_product_id"], condition=~Q(user_product_id=""), name="listing_user_product"
+            ),
             # work not done yet; the readers are sync.queue's
             models.Index(fields=["due_at"], condition=Q(due_at__isnull=False), name="listing_due"),
             models.Index(
@@ -245,6 +254,75 @@ READ_ONLY = (Listing.Capability.FULL, Listing.Capability.KIT, Listing.Capability
 
 WRITABLE = ~Q(logistic_type="fulfillment") & ~Q(capability__in=READ_ONLY)
 """The same as `Listing.is_writable`, for queries."""
+
+
+class Depot(models.Model):
+    """A depot that an account sells from, as the channel names it, and which of the hub's places it is."""
+
+    tenant = models.ForeignKey(Tenant, models.PROTECT, related_name="+", verbose_name=_("tenant"), db_index=False)
+    connector = models.ForeignKey(Connector, models.PROTECT, related_name="depots", verbose_name=_("connector"))
+    store_id = models.CharField(_("depot"), max_length=64)
+    network_node_id = models.CharField(_("network node"), max_length=64, blank=True)
+    name = models.CharField(_("name"), max_length=100, blank=True)
+    # null: its stock is left as the channel shows it; the only depot of an account needs none
+    location = models.ForeignKey(
+        Location, models.PROTECT, null=True, blank=True, related_name="+", verbose_name=_("location"), db_index=False
+    )
+
+    TENANT_PATH: ClassVar[str] = "tenant"
+
+    class Meta:
+        db_table = "integracao_deposito"
+        verbose_name = _("depot")
+        verbose_name_plural = _("depots")
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(fields=["connector", "store_id"], name="depot_once_per_connector"),
+            # the units of one place offered twice would be sold twice
+            models.UniqueConstraint(
+                fields=["connector", "location"], condition=Q(location__isnull=False), name="depot_place_once"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name or self.store_id
+
+
+class ListingPrice(models.Model):
+    """The price that the hub says an item has, and the duty to tell it. No row: the hub says nothing of its price.
+
+    All variations of an item share its price (contract §5.4), so there is one row an item, on its first listing. The
+    duty is `due_at`; a worker that takes it pushes it past its lease, so a dead one's falls due by itself.
+    """
+
+    listing = models.OneToOneField(
+        Listing, models.CASCADE, related_name="asked_price", verbose_name=_("listing"), primary_key=True
+    )
+    price = models.DecimalField(_("price"), max_digits=12, decimal_places=2)
+    accepted_price = models.DecimalField(_("accepted by the channel"), max_digits=12, decimal_places=2, null=True)
+    due_at = models.DateTimeField(_("due at"), null=True)
+    lease_id = models.UUIDField(null=True)  # the worker that is telling it now; `due_at` is then until when it may
+    attempts = models.PositiveIntegerField(_("tries"), default=0)  # since it was asked for; counted before the call
+    error_code = models.CharField(_("error code"), max_length=64, blank=True)
+    error = models.CharField(_("error"), max_length=500, blank=True)
+    asked_by = models.CharField(_("who"), max_length=100)
+    asked_at = models.DateTimeField(_("when"))
+
+    TENANT_PATH: ClassVar[str] = "listing__tenant"
+
+    class Meta:
+        db_table = "integracao_anuncio_preco"
+        verbose_name = _("price of a listing")
+        verbose_name_plural = _("prices of listings")
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.CheckConstraint(condition=Q(price__gt=0), name="listing_price_of_something"),
+        ]
+        indexes: ClassVar[list[models.Index]] = [
+            # the one reader is sync.pricing
+            models.Index(fields=["due_at"], condition=Q(due_at__isnull=False), name="listing_price_due"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.listing_id}: {self.price}"
 
 
 class SkuMapping(models.Model):

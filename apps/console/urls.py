@@ -3,7 +3,7 @@
 from django.urls import path
 from django.views.i18n import set_language
 
-from apps.console import connectors, mappings, plans, publishing, troubles, views, why
+from apps.console import connectors, depots, mappings, plans, prices, publishing, troubles, views, why
 
 app_name = "console"
 urlpatterns = [
@@ -46,6 +46,8 @@ urlpatterns = [
     path("conectores/<int:pk>/sincronizar/", connectors.sync, name="sync-connector"),
     path("conectores/<int:pk>/importar/", connectors.import_listings, name="import-listings"),
     path("conectores/<int:pk>/importar/cancelar/", connectors.cancel_import, name="cancel-import"),
+    path("conectores/<int:pk>/depositos/", depots.edit, name="depots"),
+    path("anuncios/<int:pk>/preco/", prices.edit, name="price"),
     path("conectores/<int:pk>/publicacao/", publishing.connector_rule, name="connector-rule"),
     path("conectores/<int:pk>/zeros/", publishing.let_zeros_through, name="let-zeros-through"),
     path("empresa/", views.choose_tenant, name="tenant"),

@@ -200,7 +200,7 @@ CLAIM = f"""
 WITH head AS (
     SELECT e.connector_id, e.resource_kind, e.external_id, gen_random_uuid() AS lease_id
       FROM integracao_evento e JOIN integracao_conector c ON c.id = e.connector_id AND c.status = 'ATIVO'
-     WHERE e.next_attempt_at <= now() AND NOT {IS_OFF}
+     WHERE e.next_attempt_at <= now() AND NOT {IS_OFF} AND {{which}}
      ORDER BY e.next_attempt_at, e.id LIMIT 1 FOR UPDATE OF e SKIP LOCKED
 ), due AS (
     SELECT e.id, head.lease_id FROM integracao_evento e JOIN head USING (connector_id, resource_kind, external_id)
@@ -214,11 +214,20 @@ RETURNING e.id, e.attempts, e.interruptions, e.lease_id, e.connector_id, e.resou
           e.tenant_id
 """  # noqa: S608  every part is a constant of ours
 
+CLAIM_ANY = CLAIM.format(which="TRUE")
+CLAIM_ORDER = CLAIM.format(which=f"e.connector_id = %s AND e.resource_kind = '{KIND_ORDERS}'")
 
-def claim_due() -> Claim | None:
-    """Claim the event that waited longest and its like, or return None when nothing is due."""
+
+def claim_due(orders_of: int | None = None) -> Claim | None:
+    """Claim the event that waited longest and its like, or return None when nothing is due.
+
+    orders_of: a connector; only events about orders of its account are claimed.
+    """
     with connection.cursor() as cursor:
-        cursor.execute(CLAIM, [COLLAPSE_MAX, LEASE_SECONDS])
+        if orders_of is None:
+            cursor.execute(CLAIM_ANY, [COLLAPSE_MAX, LEASE_SECONDS])
+        else:
+            cursor.execute(CLAIM_ORDER, [orders_of, COLLAPSE_MAX, LEASE_SECONDS])
         rows = sorted(cursor.fetchall())
     if not rows:
         return None
@@ -235,13 +244,15 @@ def claim_due() -> Claim | None:
     )
 
 
-def process_next() -> bool:
+def process_next(orders_of: int | None = None) -> bool:
     """Take the next due resource through the road. Returns False when nothing is due.
+
+    orders_of: a connector; only its orders are taken.
 
     Never raises for what one event holds or for a channel's failure: the event is settled with a reason instead, so one
     bad event cannot hold up the others. Raises OperationalError or InterfaceError when the database itself is away.
     """
-    claim = claim_due()
+    claim = claim_due(orders_of)
     if claim is None:
         return False
     named = {"trace_id": str(claim.trace_id), "event_id": min(claim.attempts), "tenant": claim.tenant_id}

@@ -301,6 +301,7 @@ def _new_item(market: Marketplace, account: Doc, spec: Doc) -> Doc:
         "gtin": spec.get("gtin"),
         "seller_custom_field": spec.get("seller_custom_field"),
         "price": spec.get("price", 59.9),
+        "price_automated": bool(spec.get("price_automated", False)),
         "available_quantity": quantity,
         "initial_quantity": quantity,
         "sold_quantity": 0,
@@ -405,7 +406,16 @@ def put_item(market: Marketplace, call: Call, item_id: str) -> Answer:
                 _wrong("O anúncio tem variações: informe variation_id, ou a lista variations.")
             set_available(market, item, fields["available_quantity"], variation_id, call.applied, notify)
         _edit_variations(market, call, item, fields, notify)
-        for name in ("title", "price", "seller_sku", "tags", "logistic_type", "condition", "seller_custom_field"):
+        for name in (
+            "title",
+            "price",
+            "price_automated",
+            "seller_sku",
+            "tags",
+            "logistic_type",
+            "condition",
+            "seller_custom_field",
+        ):
             if name in fields:
                 item[name] = fields[name]
         if "sub_status" in fields or fields.get("status") in ("under_review", "inactive", "payment_required"):

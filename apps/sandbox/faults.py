@@ -25,6 +25,7 @@ ACTIONS: dict[str, str] = {
     "slow_header": "apply, then send the head one byte each `delay_ms` (default 1000)",
     "slow_body": "apply, then send the body one byte each `delay_ms` (default 1000)",
     "wrong_json": "apply, then answer 200 with half of the JSON",
+    "empty": "apply, then answer 204 without a body",
     "html": "answer `status` (default 502) with an HTML page; nothing is applied",
     "lie": "stock writes: 200 and nothing changes; with `echo` the answer shows the number asked for",
     "wrong_quantity": "stock writes: 200, but the quantity kept is `quantity`, or one less than asked for",

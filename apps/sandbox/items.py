@@ -379,6 +379,8 @@ def put_item(market: Marketplace, call: Call, item_id: str) -> Answer:
         if not call.fault_is("lie"):
             _apply(market, call, item, body)
         answer = render(item, owner=True, everything=True)
+        if "price" in body and item.get("price_automated"):
+            answer["warnings"] = [_price_cause("warning")]
     if call.lie_echoes():
         _echo(answer, body)
     return Answer(200, answer)
@@ -394,6 +396,8 @@ def _check_fields(item: Doc, body: Doc) -> None:
     if item["status"] in ("closed", "under_review") and not (item["status"] == "closed" and set(body) == {"deleted"}):
         message = f"Item in status {item['status']} is not possible to modify."
         refuse_validation("item.status.not_modifiable", message, 319, ["item.status"])
+    if set(body) == {"price"} and item.get("price_automated"):
+        refuse(400, "validation_error", "Validation error", [_price_cause("error")])
     if "available_quantity" in body:
         _check_quantity(item, body["available_quantity"], "item.available_quantity")
     if "variations" in body:
@@ -406,6 +410,18 @@ def _check_fields(item: Doc, body: Doc) -> None:
         check_status(item, body["status"], _quantity_after(item, body))
     if "deleted" in body and (item["status"] != "closed" or str(body["deleted"]).lower() != "true"):
         refuse_validation("item.status.invalid", "Only a closed item can be deleted", 320, ["item.deleted"])
+
+
+def _price_cause(kind: str) -> Doc:
+    """An automated price refuses a price alone, and ignores one beside something else (contract §5.8)."""
+    return {
+        "department": "items",
+        "cause_id": 502,
+        "type": kind,
+        "code": "item.price.not_modifiable",
+        "references": ["item.price"],
+        "message": "The price of this item is managed by an automation and cannot be modified.",
+    }
 
 
 def _quantity_after(item: Doc, body: Doc) -> Json:
@@ -459,7 +475,7 @@ def _check_variations(item: Doc, variations: Json) -> None:
 
 def _apply(market: Marketplace, call: Call, item: Doc, body: Doc) -> None:
     for name in ("price", "title", "seller_custom_field"):
-        if name in body:
+        if name in body and not (name == "price" and item.get("price_automated")):
             call.applied.append({"item": item["id"], name: [item[name], body[name]]})
             item[name] = body[name]
     for one in body.get("attributes", []):

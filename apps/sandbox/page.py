@@ -38,6 +38,7 @@ FAULT_WORDS = {
     "slow_header": "cabeçalho a conta-gotas",
     "slow_body": "corpo a conta-gotas",
     "wrong_json": "JSON cortado ao meio",
+    "empty": "aplicar, depois 204 sem corpo",
     "html": "responder HTML de gateway",
     "lie": "responder 200 e não mudar nada",
     "wrong_quantity": "guardar outra quantidade",

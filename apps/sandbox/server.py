@@ -325,6 +325,8 @@ class _Connection(BaseHTTPRequestHandler):
         if call.fault_is("wrong_json"):
             payload = answer.payload() or b'{"id":'
             answer = Answer(answer.status, payload[: max(1, len(payload) // 2)], answer.headers)
+        if call.fault_is("empty") and answer.status < 300:
+            answer = Answer(204, None, answer.headers)
         if call.fault_is("reset_after_applying") or call.fault_is("timeout_after_applying"):
             market.journal.write(call, None, started, control=False)
             self._vanish(call)

@@ -1,5 +1,6 @@
 """What number a channel is told. Pure: the same inputs always give the same number (architecture §5)."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 
@@ -30,3 +31,18 @@ def publishable(pool: int, rule: Rule) -> int:
     if number <= rule.end_when_units:
         return 0
     return number if rule.cap_units is None else min(number, rule.cap_units)
+
+
+def split(number: int, available: Mapping[str, int], *, out_of: int) -> dict[str, int]:
+    """Share a number out over depots in proportion to what each has (largest remainders, ties by name).
+
+    available: units at each depot's place. out_of: units over all places that are sold from; what lies at places that
+    are no depot is not offered, for no depot could send it.
+    """
+    if out_of <= 0:
+        return dict.fromkeys(available, 0)
+    shares = {name: number * units // out_of for name, units in available.items()}
+    left = number * sum(available.values()) // out_of - sum(shares.values())
+    for name in sorted(available, key=lambda one: (-(number * available[one] % out_of), one))[:left]:
+        shares[name] += 1
+    return shares

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from django.db import connection
 
-from apps.sync.allocation import Rule, publishable
+from apps.sync.allocation import Rule, publishable, split
 
 
 class Place(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -36,6 +36,8 @@ class Inputs(msgspec.Struct, frozen=True, omit_defaults=True):
 
     sold_there: units that the channel had counted off by itself since it last accepted a number. No part of the
     number: it says how many units too many the channel showed until it took this one.
+    in_flight: units sold there that the hub had not heard of (in_flight.py); the number is lowered by them.
+    depots: (depot, place) of the channel's depots that the number was shared out over, when there are several.
     """
 
     places: tuple[Place, ...]
@@ -44,6 +46,8 @@ class Inputs(msgspec.Struct, frozen=True, omit_defaults=True):
     end_when_units: int
     cap_units: int | None
     sold_there: int = 0
+    in_flight: int = 0
+    depots: tuple[tuple[str, int], ...] = ()
 
     @property
     def pool(self) -> int:
@@ -58,7 +62,18 @@ class Inputs(msgspec.Struct, frozen=True, omit_defaults=True):
     @property
     def number(self) -> int:
         """Return the number to publish."""
-        return publishable(self.pool, self.rule)
+        return sum(self.shares.values()) if self.depots else self.whole
+
+    @property
+    def whole(self) -> int:
+        """Return the number before it is shared out."""
+        return max(0, publishable(self.pool, self.rule) - max(0, self.in_flight))
+
+    @property
+    def shares(self) -> dict[str, int]:
+        """Return the number of each depot, as its place has stock; what lies at no depot's place is not offered."""
+        at = {place.location_id: place.counted for place in self.places}
+        return split(self.whole, {depot: at.get(place, 0) for depot, place in self.depots}, out_of=self.pool)
 
     def stored(self) -> dict[str, Any]:
         """Return it as the log keeps it."""

@@ -4,10 +4,13 @@ A try keeps what its number was made of, so that "why is this number 7?" has an 
 told. The table has a partition a month; those older than SYNC_LOG_MONTHS are dropped.
 """
 
+from decimal import Decimal
 from typing import ClassVar
 
 from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models.expressions import Expression
 from django.utils.translation import gettext_lazy as _
 
 from apps.connectors.models import Connector, Listing
@@ -15,11 +18,22 @@ from apps.inventory.models import Product
 from apps.tenants.models import Tenant
 
 
+class UnitsOrMoney(models.DecimalField):  # type: ignore[type-arg]  # not subscriptable when it runs
+    """Units (a whole number, read back as one) or an amount of money: one column for both kinds of synchronisation."""
+
+    def from_db_value(
+        self, value: Decimal | None, _expression: Expression, _connection: BaseDatabaseWrapper
+    ) -> Decimal | int | None:
+        """Return units as a whole number, as they were written."""
+        return int(value) if value is not None and value == value.to_integral_value() else value
+
+
 class SyncLog(models.Model):
     """One try to tell a channel one number (requirement 000, AC4)."""
 
     class SyncType(models.TextChoices):
         STOCK = "STOCK", _("Stock")
+        PRICE = "PRICE", _("Price")
 
     class Status(models.TextChoices):
         PENDING = "PENDING", _("Sending")
@@ -42,11 +56,12 @@ class SyncLog(models.Model):
     )
     marketplace = models.CharField(_("channel"), max_length=32)
     sync_type = models.CharField(_("type"), max_length=16, choices=SyncType, default=SyncType.STOCK)
-    old_value = models.IntegerField(_("from"), null=True)  # null: what the channel showed was not known
-    new_value = models.IntegerField(_("to"))
+    # units, or R$ of a price; null: what the channel showed was not known
+    old_value = UnitsOrMoney(_("from"), max_digits=14, decimal_places=2, null=True)
+    new_value = UnitsOrMoney(_("to"), max_digits=14, decimal_places=2)
     # what the channel's answer showed; null: it did not say, or there was no answer
     shown_value = models.IntegerField(_("shown by the channel"), null=True)
-    # what `new_value` was computed from (inputs.py); null in rows older than the column
+    # what `new_value` was computed from (inputs.py); null of a price, and in rows older than the column
     inputs = models.JSONField(_("made of"), null=True)
     status = models.CharField(_("status"), max_length=16, choices=Status, default=Status.PENDING)
     error_code = models.CharField(_("error code"), max_length=64, blank=True)

@@ -15,7 +15,8 @@ RULES = {
     "no call is unfinished without a lease that covers it": """
         SELECT s.id, s.listing_id, s.timestamp FROM marketplace_sync_logs s
           JOIN integracao_anuncio l ON l.id = s.listing_id
-         WHERE s.status = 'PENDING' AND l.lease_id IS NULL AND s.timestamp < now() - interval '2 minutes'""",
+         WHERE s.status = 'PENDING' AND s.sync_type = 'STOCK' AND l.lease_id IS NULL
+           AND s.timestamp < now() - interval '2 minutes'""",
 }
 
 

@@ -13,12 +13,14 @@ from functools import partial
 import structlog
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, transaction
+from django.db.models import Value
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from apps.connectors import breaker, budget, credentials
-from apps.connectors.channel import ChannelError, StockAnswer, StockTarget
+from apps.connectors.channel import ChannelError
 from apps.connectors.models import Connector, Listing
-from apps.sync import inputs, queue, turns
+from apps.sync import inputs, queue, sharing, telling, turns
 from apps.sync.models import SyncLog
 from apps.sync.turns import Pause, Turn
 
@@ -73,7 +75,7 @@ def tell(listing_id: int) -> bool:
             _settle(
                 claim,
                 sync_state=Listing.SyncState.ERROR,
-                due_at=timezone.now() + _pause(claim.attempt),
+                due_at=timezone.now() + pause_after(claim.attempt),
                 last_error_code="internal_error",
                 last_error="the hub failed to tell this number; the log says why",
             )
@@ -88,27 +90,45 @@ def _push(claim: queue.Claim, claimed_at: float) -> None:
     if made_of is None or listing.product_id is None:
         _settle(claim, attempts=0)
         return
-    number = made_of.number
+    try:
+        speaker = sharing.speaker_of(listing)
+    except ChannelError as refusal:
+        entry = _open_log(claim, listing, listing.product_id, made_of)
+        _settle_failure(claim, listing, entry, refusal, 0, made_of=made_of)
+        return
+    if speaker.pk != listing.pk:
+        _leave_to(claim, speaker)
+        return
     entry = _open_log(claim, listing, listing.product_id, made_of)
     if time.monotonic() - claimed_at > queue.LEASE_SECONDS - CALLS_MAX_SECONDS:
         return  # held up for too long: somebody else may be telling this listing a newer number by now
     started = time.monotonic()
     try:
-        answer = _send(listing, number)
-    except ChannelError as refusal:
-        _settle_failure(claim, listing, entry, refusal, _elapsed_ms(started))
+        sent = _send(listing, made_of)
+    except telling.NotTold as failure:
+        _settle_failure(claim, listing, entry, failure.refusal, _elapsed_ms(started), made_of=failure.made_of)
     else:
-        _settle_answer(claim, listing, entry, answer, _elapsed_ms(started))
+        _settle_answer(claim, listing, entry, sent, _elapsed_ms(started))
 
 
-def _send(listing: Listing, number: int) -> StockAnswer:
-    channel = credentials.open_connector(listing.connector, prepaid_calls=1)  # the turn's
-    return channel.put_stock(StockTarget(item_id=listing.item_id, variation_id=listing.variation_id), number)
+def _send(listing: Listing, made_of: inputs.Inputs) -> telling.Sent:
+    return telling.send(listing, made_of)
+
+
+def _leave_to(claim: queue.Claim, speaker: Listing) -> None:
+    """Let the listing that speaks for several tell the stock they share; nothing is told when it is right already."""
+    if speaker.accepted_quantity != queue.target_of(speaker.pk):
+        idle = Listing.objects.filter(pk=speaker.pk, due_at__isnull=True, lease_id__isnull=True)
+        if idle.update(due_at=timezone.now()):
+            queue.line_up_again(speaker.pk)
+    _settle(claim, attempts=0)
 
 
 def close_interrupted(listing_id: int) -> None:
     """Say of calls whose end was never written that their result is unknown: a worker died in the middle."""
-    SyncLog.objects.filter(listing_id=listing_id, status=SyncLog.Status.PENDING).update(
+    SyncLog.objects.filter(
+        listing_id=listing_id, status=SyncLog.Status.PENDING, sync_type=SyncLog.SyncType.STOCK
+    ).update(
         status=SyncLog.Status.UNKNOWN,
         error_code="interrupted",
         error_message="the worker stopped before the answer was written down; the number is sent again",
@@ -134,31 +154,42 @@ def _open_log(claim: queue.Claim, listing: Listing, product_id: int, made_of: in
     )
 
 
-def _settle_answer(claim: queue.Claim, listing: Listing, entry: SyncLog, answer: StockAnswer, took_ms: int) -> None:
-    shown = answer.quantity
-    if shown != entry.new_value:
+def _settle_answer(claim: queue.Claim, listing: Listing, entry: SyncLog, sent: telling.Sent, took_ms: int) -> None:
+    answer, shown = sent.answer, sent.answer.quantity
+    if shown != sent.made_of.number:
         refusal = ChannelError(
-            f"the channel answered {answer.http_status} and shows {shown} instead of {entry.new_value}",
+            f"the channel answered {answer.http_status} and shows {shown} instead of {sent.made_of.number}",
             code="ignored_by_channel",
             status=answer.http_status,
         )
-        _settle_failure(claim, listing, entry, refusal, took_ms, shown=shown)
+        _settle_failure(claim, listing, entry, refusal, took_ms, made_of=sent.made_of, shown=shown)
         return
     now = timezone.now()
+    told = {
+        "accepted_quantity": shown,
+        "accepted_at": now,
+        "sold_there": 0,
+        **sent.remembered(),
+    }
+    again = {"due_at": Coalesce("due_at", Value(sent.flight.look_again_at()))} if sent.flight.is_on else {}
+    status = {"channel_status": answer.listing_status[:32]} if answer.listing_status else {}
     with transaction.atomic():
-        _close_log(entry, SyncLog.Status.SUCCESS, took_ms, http_status=answer.http_status, shown_value=shown)
-        _settle(
+        _close_log(
+            entry, SyncLog.Status.SUCCESS, took_ms, http_status=answer.http_status, **_told_of(sent.made_of, shown)
+        )
+        is_ours = _settle(
             claim,
             sync_state=Listing.SyncState.SUCCESS,
             attempts=0,
-            accepted_quantity=shown,
-            accepted_at=now,
-            sold_there=0,
             **({"zeroing_since": None} if shown else {}),
-            channel_status=answer.listing_status[:32],
             last_error="",
             last_error_code="",
+            **told,
+            **status,
+            **again,
         )
+        if is_ours:
+            sharing.settle_sisters(listing, **told)
         Connector.objects.filter(pk=listing.connector_id).update(last_sync_at=now)
     log.info("stock_pushed", listing_id=listing.pk, old=entry.old_value, new=shown, duration_ms=took_ms)
 
@@ -170,6 +201,7 @@ def _settle_failure(
     refusal: ChannelError,
     took_ms: int,
     *,
+    made_of: inputs.Inputs,
     shown: int | None = None,
 ) -> None:
     """Write down why it failed and when to try again; an account's failure stops the account, not the listing."""
@@ -191,7 +223,7 @@ def _settle_failure(
             SyncLog.Status.ERROR,
             took_ms,
             http_status=refusal.status or None,
-            shown_value=shown,
+            **_told_of(made_of, shown),
             error_code=refusal.code,
             error_message=str(refusal)[:500],
         )
@@ -215,10 +247,11 @@ def _next_try(attempt: int, refusal: ChannelError) -> tuple[Listing.SyncState, t
     if refusal.permanent:
         return Listing.SyncState.ERROR, PERMANENT_PAUSE
     state = Listing.SyncState.ERROR if attempt >= ERROR_AFTER_TRIES else Listing.SyncState.RETRY
-    return state, max(_pause(attempt), timedelta(seconds=refusal.retry_after_seconds or 0))
+    return state, max(pause_after(attempt), timedelta(seconds=refusal.retry_after_seconds or 0))
 
 
-def _pause(attempt: int) -> timedelta:
+def pause_after(attempt: int) -> timedelta:
+    """Return how long to wait after so many failed tries in a row: exponential, with jitter."""
     seconds = min(FIRST_PAUSE_SECONDS * 2 ** min(attempt - 1, 20), LONGEST_PAUSE_SECONDS)
     return timedelta(seconds=seconds * random.uniform(0.75, 1.25))  # noqa: S311  jitter, not a secret
 
@@ -229,8 +262,13 @@ def _close_log(entry: SyncLog, status: SyncLog.Status, took_ms: int, **outcome: 
     )
 
 
-def _settle(claim: queue.Claim, **values: object) -> None:
-    """End the claim. A worker that lost its lease speaks of the past and ends nothing.
+def _told_of(made_of: inputs.Inputs, shown: int | None) -> dict[str, object]:
+    """Return what the log keeps of a number that was written; it may have been computed again since the row began."""
+    return {"new_value": made_of.number, "inputs": made_of.stored(), "shown_value": shown}
+
+
+def _settle(claim: queue.Claim, **values: object) -> bool:
+    """End the claim. A worker that lost its lease speaks of the past and ends nothing; False then.
 
     What it sent may have arrived after a newer number, though: so what the channel shows is no longer known, and the
     listing is told again. What became due meanwhile stands in line again.
@@ -244,6 +282,7 @@ def _settle(claim: queue.Claim, **values: object) -> None:
         log.warning("stock_push_came_late", listing_id=claim.listing_id)
     if same.filter(due_at__isnull=False).exists():
         transaction.on_commit(partial(queue.line_up_again, claim.listing_id))
+    return bool(ended)
 
 
 def _elapsed_ms(started: float) -> int:

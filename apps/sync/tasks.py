@@ -11,7 +11,7 @@ from redis import RedisError
 
 from apps.common import partitions
 from apps.common.slots import slot
-from apps.sync import push, queue
+from apps.sync import pricing, push, queue
 from apps.sync.models import SyncLog
 from apps.sync.turns import Pause
 
@@ -46,6 +46,15 @@ def push_due() -> None:
                 drain(time.monotonic() + DRAIN_SECONDS)
             except RedisError as error:
                 log.warning("push_waits_for_redis", reason=type(error).__name__)  # the next tick tries again
+
+
+@shared_task
+def push_prices() -> None:
+    """Tell the channels every price that is due, one at a time: stock goes first."""
+    with slot("sync.prices") as is_mine:
+        ends_at = time.monotonic() + DRAIN_SECONDS
+        while is_mine and time.monotonic() < ends_at and pricing.push_next():
+            pass
 
 
 @shared_task

@@ -16,7 +16,7 @@ from django_celery_beat.models import IntervalSchedule, PeriodicTask
 from unfold.admin import ModelAdmin
 from unfold.paginator import InfinitePaginator
 
-from apps.connectors.models import Authorization, Connector, Errand, Listing
+from apps.connectors.models import Authorization, Connector, Depot, Errand, Listing, ListingPrice
 from apps.events.models import IdempotencyKey, IntegrationEvent, SilentTopic, Watch
 from apps.inventory.models import Balance, FeedCursor, Location, Movement, Product, Reservation
 from apps.notifications.models import Notification, NotificationTry, PickupCounter
@@ -82,6 +82,8 @@ def rows() -> dict[type[Model], Model]:
         Authorization: Authorization.objects.create(
             tenant=tenant, connector=log.connector, user=factories.UserFactory(), state_hash="a", expires_at=Now()
         ),
+        Depot: Depot.objects.create(tenant=tenant, connector=log.connector, store_id="1", location=location),
+        ListingPrice: ListingPrice.objects.create(listing=log.listing, price=10, asked_by="user:1", asked_at=Now()),
         Errand: Errand.objects.create(tenant=tenant, connector=log.connector, kind=Errand.Kind.TEST),
         FeedCursor: FeedCursor.objects.get_or_create(consumer="sync")[0],
     }

@@ -219,3 +219,12 @@ def test_migrated_variations_become_items(shop) -> None:
     new = shop.get(f"/items/{links[0]['new_item_id']}").json
     assert (links[0]["variation_id"], sku_of(new), new["available_quantity"]) == (blue, "CAM-AZ", 3)
     assert "variations_migration_uptin" in new["tags"]
+
+
+def test_an_automated_price_is_refused_alone_and_ignored_beside_stock(shop) -> None:
+    item_id = shop.item(price=60, price_automated=True)
+    alone = shop.put(f"/items/{item_id}", {"price": 70})
+    assert (alone.status, alone.json["cause"][0]["code"]) == (400, "item.price.not_modifiable")
+    mixed = shop.put(f"/items/{item_id}", {"price": 70, "available_quantity": 3})
+    assert (mixed.status, mixed.json["price"], mixed.json["available_quantity"]) == (200, 60, 3)
+    assert [(one["cause_id"], one["type"]) for one in mixed.json["warnings"]] == [(502, "warning")]

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apps.sync.allocation import Rule, publishable
+from apps.sync.allocation import Rule, publishable, split
 
 
 @pytest.mark.parametrize(
@@ -47,3 +47,21 @@ def test_no_rule_promises_what_is_not_there_and_more_stock_never_shows_less(pool
     number = publishable(pool, rule)
     assert 0 <= number <= max(pool, 0)
     assert number <= publishable(pool + 1, rule)
+
+
+@pytest.mark.parametrize(
+    ("number", "available", "out_of", "expected"),
+    [
+        (10, {"a": 6, "b": 4}, 10, {"a": 6, "b": 4}),
+        (5, {"a": 6, "b": 4}, 10, {"a": 3, "b": 2}),
+        (1, {"a": 5, "b": 5}, 10, {"a": 1, "b": 0}),  # a tie goes by name, the same way each time
+        (9, {"a": 6, "b": 4}, 10, {"a": 5, "b": 4}),
+        (10, {"a": 6}, 10, {"a": 6}),  # four lie at a place that is no depot
+        (0, {"a": 6, "b": 4}, 10, {"a": 0, "b": 0}),
+        (0, {"a": 0}, 0, {"a": 0}),
+    ],
+)
+def test_a_number_is_shared_out_over_depots(
+    number: int, available: dict[str, int], out_of: int, expected: dict[str, int]
+) -> None:
+    assert split(number, available, out_of=out_of) == expected

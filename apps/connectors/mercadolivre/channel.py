@@ -1,7 +1,9 @@
 """Mercado Livre as the hub's port sees it: its verbs over `client` and `parsing`."""
 
+import time
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from decimal import Decimal
 
 import structlog
 
@@ -9,13 +11,17 @@ from apps.connectors.channel import (
     AccountSnapshot,
     Buyer,
     ChannelError,
+    Decide,
+    DepotSnapshot,
     Label,
     Line,
     ListingSnapshot,
     OrderPage,
     OrderSnapshot,
+    PriceAnswer,
     ShipmentSnapshot,
     StockAnswer,
+    StockNumbers,
     StockTarget,
     TokenSource,
 )
@@ -29,6 +35,15 @@ FEED_TOPICS = ("", "items")
 
 FEED_PAGES_MAX = 200
 """Pages of one question to `/missed_feeds`; what lies past them the order search finds."""
+
+STORE_PAGES_MAX = 100
+"""Pages of depots: five thousand of them. A list that goes on for ever must end."""
+
+VERSION_TRIES = 3
+"""Writes of one push against a version that moved under it; then the listing waits like after any conflict."""
+
+VERSION_SECONDS = 10.0
+"""No such write is begun anew after this long: all calls of a push must fit into its lease."""
 
 
 def open_channel(tokens: TokenSource, line: Line | None = None) -> "MercadoLivre":
@@ -166,24 +181,86 @@ class MercadoLivre:
             else:
                 log.warning("ml.missed_feeds_cut", application_id=application_id, topic=topic, rows_read=offset)
 
-    def put_stock(self, target: StockTarget, quantity: int) -> StockAnswer:
-        """Set the absolute number shown for sale and return what the answer shows, which alone counts (contract §5.4).
+    def depots(self) -> list[DepotSnapshot]:
+        """Return the depots that the account sells from (contract §5.6)."""
+        found: list[DepotSnapshot] = []
+        user_id = self.account().user_id
+        for _ in range(STORE_PAGES_MAX):
+            page, total = parsing.depots(self.client.stores(user_id, offset=len(found)))
+            found += page
+            if not page or len(found) >= total:
+                break
+        return found
 
-        With a variation the item is read just before, for all its variations must be sent.
+    def put_stock(self, target: StockTarget, decide: Decide) -> StockAnswer:
+        """Make the write that fits the listing (contract §5.3) and return what the channel shows, which alone counts.
+
+        An answer that does not show the number (no JSON, 204, a user product that is updated later) is no proof: then
+        the listing is read back.
         """
-        if not target.variation_id:
-            raw, status = self.client.put_quantity(target.item_id, quantity)
-        else:
-            item = self.client.item(target.item_id)
-            entries = parsing.variation_quantities(item, variation_id=target.variation_id, quantity=quantity)
-            if entries is None:
-                raise ChannelError(
-                    f"listing {target.item_id} has no variation {target.variation_id} any more; map the SKU again",
-                    code="variation_not_found",
-                    permanent=True,
-                )
-            raw, status = self.client.put_variations(target.item_id, entries)
-        return parsing.stock_answer(raw, variation_id=target.variation_id, http_status=status)
+        if target.has_depots:
+            return self._put_depots(target, decide)
+        if target.variation_id:
+            return self._put_variation(target, decide)
+        shown = parsing.stock_shown(self.client.item(target.item_id), "") if target.reads_first else None
+        numbers = decide(shown)
+        raw, status = self.client.put_quantity(target.item_id, numbers.quantity)
+        return self._proven(target, numbers, raw, status)
+
+    def _put_variation(self, target: StockTarget, decide: Decide) -> StockAnswer:
+        """Write one variation's number; the item is read just before, for all its variations must be sent."""
+        item = self.client.item(target.item_id)
+        numbers = decide(parsing.stock_shown(item, target.variation_id))
+        entries = parsing.variation_quantities(item, variation_id=target.variation_id, quantity=numbers.quantity)
+        if entries is None:
+            raise ChannelError(
+                f"listing {target.item_id} has no variation {target.variation_id} any more; map the SKU again",
+                code="variation_not_found",
+                permanent=True,
+            )
+        raw, status = self.client.put_variations(target.item_id, entries)
+        return self._proven(target, numbers, raw, status)
+
+    def _proven(self, target: StockTarget, numbers: StockNumbers, raw: object, status: int) -> StockAnswer:
+        answer = parsing.stock_answer(raw, variation_id=target.variation_id, http_status=status)
+        is_later = bool(target.user_product_id) and answer.quantity != numbers.quantity
+        if answer.quantity is not None and not is_later:
+            return answer
+        item = self.client.item(target.item_id)
+        return parsing.stock_answer(item, variation_id=target.variation_id, http_status=status)
+
+    def _put_depots(self, target: StockTarget, decide: Decide) -> StockAnswer:
+        """Write a user product's depots, guarded by the version they were read with (contract §5.6).
+
+        409 says that somebody, a buyer above all, changed them meanwhile: they are read and decided anew. Depots that
+        already show what they should are not written, for each write sets off notifications.
+        """
+        product_id = target.user_product_id
+        ends_at = time.monotonic() + VERSION_SECONDS
+        for tries_left in reversed(range(VERSION_TRIES)):
+            shown, version = parsing.stock_by_depot(*self.client.user_product_stock(product_id))
+            numbers = decide(shown)
+            if set(numbers.depots) == set(shown.depots):
+                return StockAnswer(shown.quantity, "", 200, shown.depots)
+            try:
+                raw, status = self.client.put_depots(product_id, parsing.depot_entries(numbers.depots), version)
+            except ChannelError as refusal:
+                if refusal.status == 409 and tries_left and time.monotonic() < ends_at:
+                    continue
+                raise
+            if not isinstance(raw, dict) or not isinstance(raw.get("locations"), list):
+                raw, _ = self.client.user_product_stock(product_id)
+            accepted = parsing.stock_by_depot(raw, version)[0]
+            return StockAnswer(accepted.quantity, "", status, accepted.depots)
+        raise AssertionError("the last try returns or raises")
+
+    def put_price(self, item_id: str, price: Decimal) -> PriceAnswer:
+        """Set an item's price in a call of its own, so that a refused price never blocks stock (contract §5.8)."""
+        raw, status = self.client.put_price(item_id, price)
+        answer = parsing.price_answer(raw, http_status=status)
+        return (
+            answer if answer.price is not None else parsing.price_answer(self.client.item(item_id), http_status=status)
+        )
 
     def _read_together(self, item_ids: Sequence[str]) -> Iterator[ListingSnapshot]:
         """Yield the listings of one multiget; what it could not give is asked for alone."""

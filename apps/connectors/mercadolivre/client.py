@@ -8,6 +8,7 @@ least eight variants (contract §6.2) and the texts in three languages.
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from email.utils import parsedate_to_datetime
 from functools import partial
 
@@ -35,6 +36,7 @@ RELATED = {
 SEARCH_PAGE_SIZE = 50  # contract §3.3
 SEARCH_REACH = 9_950  # rows of a search that paging reaches; past it code in the wild was refused (contract §3.3)
 FEED_PAGE_SIZE = 50  # contract §2.6: 10 unless asked for more
+STORE_PAGE_SIZE = 50
 SCAN_PAGE_SIZE = 100  # contract §5.1
 SCAN_PAGES_MAX = 5_000  # half a million listings; a scan that goes on for ever must end
 ITEM_BYTES_MAX = 8_000_000  # twenty items with 250 variations each are large
@@ -229,13 +231,47 @@ class Client:
         """`PUT /items/{id}` with all variations of the listing, for one left out may be deleted (contract §5.4)."""
         return self._put_item(item_id, {"variations": list(variations)})
 
-    def _put_item(self, item_id: str, body: object) -> tuple[object, int]:
+    def put_price(self, item_id: str, price: Decimal) -> tuple[object, int]:
+        """`PUT /items/{id}` with the price alone: beside a quantity, a refused price is no error (contract §5.8)."""
+        return self._put_item(item_id, {"price": _number(price)}, purpose="ml.price")
+
+    def _put_item(self, item_id: str, body: object, *, purpose: str = "ml.stock") -> tuple[object, int]:
         path = f"/items/{_segment(item_id)}"
-        answer = self._call("PUT", path, json=body, purpose="ml.stock", missing_code="item_not_found")
+        return _said(self._call("PUT", path, json=body, purpose=purpose, missing_code="item_not_found"))
+
+    def stores(self, user_id: str, *, offset: int) -> object:
+        """`GET /users/{id}/stores/search`: a page of the depots that the account sells from (contract §5.6)."""
+        path = f"/users/{_segment(user_id)}/stores/search"
+        params: dict[str, str | int] = {"tags": "stock_location", "offset": offset, "limit": STORE_PAGE_SIZE}
+        return _json(self._call("GET", path, params=params, purpose="ml.depots"))
+
+    def user_product_stock(self, product_id: str) -> tuple[object, str]:
+        """`GET /user-products/{id}/stock`: the locations, and the version that a write of them must name."""
+        path = f"/user-products/{_segment(product_id)}/stock"
+        answer = self._call("GET", path, purpose="ml.depot_stock", missing_code="stock_not_found")
+        return _json(answer), answer.headers.get("x-version", "")
+
+    def put_depots(
+        self, product_id: str, locations: Sequence[Mapping[str, object]], version: str
+    ) -> tuple[object, int]:
+        """`PUT …/stock/type/seller_warehouse` with all depots: whether one left out keeps its stock is not documented.
+
+        Raises ChannelError: `conflict` when the version has moved, `depot_refused` when a depot is not what it was.
+        """
         try:
-            return answer.json(), answer.status
-        except ValueError:
-            return None, answer.status  # accepted, but it does not say what: the caller must not take it for proof
+            answer = self._call(
+                "PUT",
+                f"/user-products/{_segment(product_id)}/stock/type/seller_warehouse",
+                json={"locations": list(locations)},
+                headers={"x-version": version},
+                purpose="ml.depot_stock",
+                missing_code="stock_not_found",
+            )
+        except ChannelError as error:
+            if error.code == "validation_failed":
+                error.code = "depot_refused"
+            raise
+        return _said(answer)
 
     def _call(
         self,
@@ -262,7 +298,11 @@ class Client:
         if 200 <= answer.status < 300:
             return answer
         refused = refusal(
-            answer, asked=f"{method} {path}", missing_code=missing_code, is_personal=path.startswith(PERSONAL)
+            answer,
+            asked=f"{method} {path}",
+            missing_code=missing_code,
+            is_personal=path.startswith(PERSONAL),
+            is_write=method == "PUT",
         )
         if answer.status == 401 and path != ME and self._opens_account(token):
             raise ChannelError(
@@ -323,6 +363,19 @@ def _json(answer: http.Answer) -> object:
         raise unreadable("JSON", "the answer", status=answer.status) from None
 
 
+def _said(answer: http.Answer) -> tuple[object, int]:
+    """Return their JSON and the status; None for an acceptance that does not say of what: it is no proof."""
+    try:
+        return answer.json(), answer.status
+    except ValueError:
+        return None, answer.status
+
+
+def _number(price: Decimal) -> int | float:
+    """Return a price as JSON has it: their examples are whole numbers where the price is."""
+    return int(price) if price == price.to_integral_value() else float(price)
+
+
 def over(line: Line | None, send: Callable[[], http.Answer]) -> http.Answer:
     """Return the answer of one HTTP call, asking the line before it and telling it how that went.
 
@@ -365,17 +418,25 @@ def unreachable(failure: http.HttpFailure) -> ChannelError:
 
 
 def refusal(
-    answer: http.Answer, *, asked: str, missing_code: str = "not_found", is_personal: bool = False
+    answer: http.Answer,
+    *,
+    asked: str,
+    missing_code: str = "not_found",
+    is_personal: bool = False,
+    is_write: bool = False,
 ) -> ChannelError:
     """Return the error for an answer that is not a 2xx.
 
     asked: method and path, for the message. missing_code: what a 404 means there. is_personal: the answer is about a
-    buyer, so nothing of it is repeated: error messages are kept, shown and logged.
+    buyer, so nothing of it is repeated: error messages are kept, shown and logged. is_write: the application wanted to
+    change something; when it lacks the permission for one listing, it lacks it for all of them.
     """
     words, their_message = _envelope(answer)
     if is_personal:
         their_message = ""
     code, is_permanent, is_account = _verdict(answer.status, words, missing_code)
+    if is_write and answer.status == 403 and words & LACKS_PERMISSION:
+        code, is_permanent, is_account = "permission_missing", True, True
     retry_after_seconds = _retry_after_seconds(answer.headers.get("retry-after", ""))
     message = f"Mercado Livre answered {answer.status} to {asked}"
     return ChannelError(
@@ -398,9 +459,15 @@ KNOWN_WORDS = (
     ("unauthorized_application", "unauthorized_application"),
     ("item.available_quantity.not_modifiable", "stock_managed_by_channel"),
     ("item.available_quantity.invalid", "quantity_invalid"),
+    ("item.price.not_modifiable", "price_not_modifiable"),
+    ("item.price.invalid", "price_invalid"),
     ("under_review", "item_under_review"),
     ("closed", "item_closed"),
 )
+
+LACKS_PERMISSION = {"pa_unauthorized_result_from_policies", "scopes"}
+"""Words of a 403 about the application, not the listing (contract §6.3): to go on asking, listing after listing, is
+what gets an application blocked (§6.4)."""
 
 
 def _verdict(status: int, words: set[str], missing_code: str) -> tuple[str, bool, bool]:

@@ -13,7 +13,7 @@ import re
 import uuid
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -22,6 +22,8 @@ from apps.connectors.channel import (
     AccountSnapshot,
     Buyer,
     ChannelError,
+    DepotSnapshot,
+    DepotStock,
     FoundOrder,
     Label,
     ListingSnapshot,
@@ -30,8 +32,10 @@ from apps.connectors.channel import (
     OrderPage,
     OrderSnapshot,
     Poison,
+    PriceAnswer,
     ShipmentSnapshot,
     StockAnswer,
+    StockShown,
 )
 
 QUANTITY_MAX = 2**31 - 1  # what an integer column holds
@@ -296,6 +300,61 @@ def stock_answer(raw: object, *, variation_id: str, http_status: int) -> StockAn
         listing_status=_text(item.get("status")).lower(),
         http_status=http_status,
     )
+
+
+def stock_shown(raw: object, variation_id: str) -> StockShown:
+    """Read what an item, or one variation of it, shows for sale; never raises."""
+    return StockShown(stock_answer(raw, variation_id=variation_id, http_status=200).quantity)
+
+
+def stock_by_depot(raw: object, version: str) -> tuple[StockShown, str]:
+    """Read `GET /user-products/{id}/stock` (contract §5.6): the seller's own depots and the version.
+
+    Stock at the channel's own warehouse (`meli_facility`) and at the selling address is left out: it is not written.
+    Raises ChannelError without a version, without locations, or when a depot's name or quantity cannot be used.
+    """
+    document = _mapping(raw, "the stock of the user product")
+    rows = document.get("locations")
+    if not isinstance(rows, list):
+        raise unreadable("locations", "the stock of the user product")
+    if not version:
+        raise unreadable("x-version", "the stock of the user product")
+    found = [_depot_stock(row) for row in rows if isinstance(row, dict) and row.get("type") == "seller_warehouse"]
+    return StockShown(sum(one.quantity for one in found), tuple(found)), version
+
+
+def _depot_stock(row: Doc) -> DepotStock:
+    store_id = _required_id(row, "store_id", "a depot of the user product")
+    quantity = whole_number(row.get("quantity"))
+    if quantity is None:
+        raise unreadable("quantity", f"depot {store_id}")
+    return DepotStock(store_id, _id(row.get("network_node_id")), quantity)
+
+
+def depot_entries(depots: Iterable[DepotStock]) -> list[dict[str, object]]:
+    """Return the body's `locations` of a write of depots."""
+    return [
+        {"store_id": one.store_id, "network_node_id": one.network_node_id, "quantity": one.quantity} for one in depots
+    ]
+
+
+def depots(raw: object) -> tuple[list[DepotSnapshot], int]:
+    """Read a page of `GET /users/{id}/stores/search` (contract §5.6): the depots, and how many there are in all."""
+    document = _mapping(raw, "the list of depots")
+    rows = document.get("results")
+    if not isinstance(rows, list):
+        raise unreadable("results", "the list of depots")
+    found = [
+        DepotSnapshot(_id(row.get("id")), _id(row.get("network_node_id")), _text(row.get("description"))[:100])
+        for row in rows
+        if isinstance(row, dict) and _id(row.get("id"))
+    ]
+    return found, whole_number(_part(document, "paging").get("total")) or len(found)
+
+
+def price_answer(raw: object, *, http_status: int) -> PriceAnswer:
+    """Read what the answer to a price shows; never raises. A price that was ignored comes with 200 (contract §5.8)."""
+    return PriceAnswer(money(raw.get("price")) if isinstance(raw, dict) else None, http_status)
 
 
 def variation_quantities(raw: object, *, variation_id: str, quantity: int) -> list[dict[str, object]] | None:

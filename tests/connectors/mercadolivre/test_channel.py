@@ -9,7 +9,16 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from apps.connectors.channel import ChannelError, StockAnswer, StockTarget, open_channel
+from apps.connectors.channel import (
+    ChannelError,
+    Decide,
+    DepotStock,
+    StockAnswer,
+    StockNumbers,
+    StockShown,
+    StockTarget,
+    open_channel,
+)
 from apps.connectors.mercadolivre import client, parsing
 from apps.connectors.mercadolivre.channel import MercadoLivre
 from apps.sandbox.server import Sandbox
@@ -41,8 +50,12 @@ def variations(box: Sandbox, item_id: str) -> dict[str, int]:
 
 def refused(shop: MercadoLivre, item_id: str, variation_id: str = "", quantity: int = 3) -> ChannelError:
     with pytest.raises(ChannelError) as caught:
-        shop.put_stock(StockTarget(item_id, variation_id), quantity)
+        shop.put_stock(StockTarget(item_id, variation_id), told(quantity))
     return caught.value
+
+
+def told(number: int) -> Decide:
+    return lambda _shown: StockNumbers(number)
 
 
 def test_the_port_opens_this_channel(tokens: Tokens, seller: Seller) -> None:
@@ -292,7 +305,7 @@ def test_a_shipment_that_cannot_be_read_is_no_answer_either_way(
 
 def test_a_number_put_is_the_number_shown(box: Sandbox, shop: MercadoLivre, seller: Seller) -> None:
     item_id = create(box, seller)
-    assert shop.put_stock(StockTarget(item_id, ""), 4) == StockAnswer(4, "active", 200)
+    assert shop.put_stock(StockTarget(item_id, ""), told(4)) == StockAnswer(4, "active", 200)
     assert box.control.item(item_id)["available_quantity"] == 4
     (call,) = calls(box, f"/items/{item_id}")
     assert (call["method"], call["body"]) == ("PUT", {"available_quantity": 4})
@@ -300,14 +313,14 @@ def test_a_number_put_is_the_number_shown(box: Sandbox, shop: MercadoLivre, sell
 
 def test_zero_pauses_and_stock_wakes_again(box: Sandbox, shop: MercadoLivre, seller: Seller) -> None:
     item_id = create(box, seller)
-    assert shop.put_stock(StockTarget(item_id, ""), 0).listing_status == "paused"
-    assert shop.put_stock(StockTarget(item_id, ""), 1).listing_status == "active"
+    assert shop.put_stock(StockTarget(item_id, ""), told(0)).listing_status == "paused"
+    assert shop.put_stock(StockTarget(item_id, ""), told(1)).listing_status == "active"
 
 
 def test_a_listing_its_seller_paused_stays_paused(box: Sandbox, shop: MercadoLivre, seller: Seller) -> None:
     item_id = create(box, seller)
     box.control.edit_item(item_id, status="paused", sub_status=["paused_by_seller"])
-    assert shop.put_stock(StockTarget(item_id, ""), 4) == StockAnswer(4, "paused", 200)
+    assert shop.put_stock(StockTarget(item_id, ""), told(4)) == StockAnswer(4, "paused", 200)
     assert box.control.item(item_id)["status"] == "paused"
 
 
@@ -315,7 +328,7 @@ def test_a_variation_is_set_and_its_sisters_survive(box: Sandbox, shop: MercadoL
     item_id = create(box, seller, **SHIRT)
     small, medium, large = variations(box, item_id)
     box.control.sell(item_id, 2, variation_id=int(large))  # after whatever was read at import
-    assert shop.put_stock(StockTarget(item_id, medium), 1) == StockAnswer(1, "active", 200)
+    assert shop.put_stock(StockTarget(item_id, medium), told(1)) == StockAnswer(1, "active", 200)
     assert variations(box, item_id) == {small: 5, medium: 1, large: 5}
 
 
@@ -323,7 +336,7 @@ def test_a_variation_added_by_hand_survives_too(box: Sandbox, shop: MercadoLivre
     item_id = create(box, seller, **SHIRT)
     small = next(iter(variations(box, item_id)))
     box.control.edit_item(item_id, variations=[{"seller_sku": "CAM-GG", "available_quantity": 8}])
-    shop.put_stock(StockTarget(item_id, small), 2)
+    shop.put_stock(StockTarget(item_id, small), told(2))
     assert sorted(variations(box, item_id).values()) == [2, 6, 7, 8]
 
 
@@ -366,7 +379,7 @@ def test_a_200_that_changed_nothing_shows_the_old_number(
     item_id = create(box, seller, **(SHIRT if has_variations else {"available_quantity": 5}))
     variation_id = next(iter(variations(box, item_id)), "")
     misbehave(box, method="PUT", path="^/items/", action="lie")
-    assert shop.put_stock(StockTarget(item_id, variation_id), 3) == StockAnswer(5, "active", 200)
+    assert shop.put_stock(StockTarget(item_id, variation_id), told(3)) == StockAnswer(5, "active", 200)
 
 
 def test_a_seller_with_depots_shows_that_the_number_was_ignored(box: Sandbox, application: dict[str, Any]) -> None:
@@ -375,13 +388,162 @@ def test_a_seller_with_depots_shows_that_the_number_was_ignored(box: Sandbox, ap
     )
     [item_id] = box.control.create_items(depot["user_id"], [{"available_quantity": 9}])
     own = Tokens(application["client_id"], application["client_secret"], depot["refresh_token"])
-    assert MercadoLivre(own).put_stock(StockTarget(item_id, ""), 3).quantity == 9
+    assert MercadoLivre(own).put_stock(StockTarget(item_id, ""), told(3)).quantity == 9
 
 
-def test_a_200_that_is_not_json_proves_nothing(box: Sandbox, shop: MercadoLivre, seller: Seller) -> None:
+@pytest.mark.parametrize("action", ["wrong_json", "empty"])
+def test_an_acceptance_that_shows_no_number_is_read_back(
+    box: Sandbox, shop: MercadoLivre, seller: Seller, action: str
+) -> None:
     item_id = create(box, seller)
-    misbehave(box, method="PUT", path="^/items/", action="wrong_json")
-    assert shop.put_stock(StockTarget(item_id, ""), 3) == StockAnswer(None, "", 200)
+    misbehave(box, method="PUT", path="^/items/", action=action, times=1)
+    answer = shop.put_stock(StockTarget(item_id, ""), told(3))
+    assert (answer.quantity, answer.listing_status) == (3, "active")
+    assert [call["method"] for call in calls(box, f"/items/{item_id}")] == ["PUT", "GET"]
+
+
+def test_a_number_that_a_user_product_ignored_is_read_back_before_it_is_called_so(
+    box: Sandbox, shop: MercadoLivre, seller: Seller
+) -> None:
+    item_id = create(box, seller)
+    misbehave(box, method="PUT", path="^/items/", action="lie", times=1)
+    target = StockTarget(item_id, "", user_product_id=box.control.item(item_id)["user_product_id"])
+    assert shop.put_stock(target, told(3)).quantity == 9
+    assert [call["method"] for call in calls(box, f"/items/{item_id}")] == ["PUT", "GET"]
+
+
+@pytest.mark.parametrize("has_variations", [False, True])
+def test_what_is_shown_just_before_is_what_the_number_is_decided_on(
+    box: Sandbox, shop: MercadoLivre, seller: Seller, has_variations: bool
+) -> None:
+    item_id = create(box, seller, **(SHIRT if has_variations else {"available_quantity": 5}))
+    variation_id = next(iter(variations(box, item_id)), "")
+    seen: list[StockShown | None] = []
+
+    def one_less(shown: StockShown | None) -> StockNumbers:
+        seen.append(shown)
+        return StockNumbers(4)
+
+    target = StockTarget(item_id, variation_id, reads_first=not has_variations)
+    assert shop.put_stock(target, one_less).quantity == 4
+    assert seen == [StockShown(5)]
+
+
+# --- Stock by depot --------------------------------------------------------------------------------------------------
+
+DEPOTS = ["user_product_seller", "warehouse_management", "multiwarehouse"]
+
+
+@pytest.fixture
+def multi(box: Sandbox, application: dict[str, Any]) -> tuple[MercadoLivre, StockTarget, Seller]:
+    """An account with two depots that sells one user product, nine units of it in the first depot."""
+    depot = box.control.account(client_id=application["client_id"], tags=DEPOTS)
+    item_id = create(box, depot)
+    own = Tokens(application["client_id"], application["client_secret"], depot["refresh_token"])
+    product_id = box.control.item(item_id)["user_product_id"]
+    return MercadoLivre(own), StockTarget(item_id, "", product_id, has_depots=True), depot
+
+
+def spread(*quantities: int) -> Decide:
+    """Decide these quantities, in the order in which the depots are shown."""
+
+    def decide(shown: StockShown | None) -> StockNumbers:
+        assert shown is not None
+        rows = tuple(
+            DepotStock(one.store_id, one.network_node_id, quantity)
+            for one, quantity in zip(shown.depots, quantities, strict=True)
+        )
+        return StockNumbers(sum(quantities), rows)
+
+    return decide
+
+
+def test_the_depots_of_an_account_are_listed(box: Sandbox, multi: tuple[MercadoLivre, StockTarget, Seller]) -> None:
+    shop, _, seller = multi
+    stores = [(one["id"], one["network_node_id"], one["description"]) for one in seller["stores"]]
+    assert [(one.store_id, one.network_node_id, one.name) for one in shop.depots()] == stores
+    assert len(stores) == 2
+
+
+def test_every_depot_is_told_its_number(box: Sandbox, multi: tuple[MercadoLivre, StockTarget, Seller]) -> None:
+    shop, target, _ = multi
+    answer = shop.put_stock(target, spread(4, 3))
+    assert (answer.quantity, answer.http_status) == (7, 200)
+    assert [one.quantity for one in answer.depots] == [4, 3]
+    assert [one["quantity"] for one in box.control.item(target.item_id)["locations"]] == [4, 3]
+
+
+def test_depots_that_show_what_they_should_are_not_written(
+    box: Sandbox, multi: tuple[MercadoLivre, StockTarget, Seller]
+) -> None:
+    shop, target, _ = multi
+    assert shop.put_stock(target, spread(9, 0)).quantity == 9
+    assert [call["method"] for call in calls(box, "/user-products/")] == ["GET"]
+
+
+def test_a_sale_between_reading_and_writing_is_decided_anew(
+    box: Sandbox, multi: tuple[MercadoLivre, StockTarget, Seller]
+) -> None:
+    shop, target, _ = multi
+    seen: list[int | None] = []
+
+    def sells_meanwhile(shown: StockShown | None) -> StockNumbers:
+        assert shown is not None
+        assert shown.quantity is not None
+        seen.append(shown.quantity)
+        if len(seen) == 1:
+            box.control.sell(target.item_id, 2)
+        return spread(shown.quantity - 1, 0)(shown)
+
+    assert shop.put_stock(target, sells_meanwhile).quantity == 6
+    assert seen == [9, 7]
+    assert box.control.item(target.item_id)["available_quantity"] == 6
+
+
+def test_after_three_lost_races_the_number_waits(box: Sandbox, multi: tuple[MercadoLivre, StockTarget, Seller]) -> None:
+    shop, target, _ = multi
+    misbehave(box, method="PUT", path="^/user-products/", action="status", status=409)
+    with pytest.raises(ChannelError) as caught:
+        shop.put_stock(target, spread(4, 3))
+    assert (caught.value.code, caught.value.permanent, caught.value.status) == ("conflict", False, 409)
+    assert [call["method"] for call in calls(box, "/user-products/")] == ["GET", "PUT"] * 3
+
+
+@pytest.mark.parametrize("action", ["empty", "wrong_json", "lie"])
+def test_depots_whose_answer_proves_nothing_are_read_back(
+    box: Sandbox, multi: tuple[MercadoLivre, StockTarget, Seller], action: str
+) -> None:
+    shop, target, _ = multi
+    misbehave(box, method="PUT", path="^/user-products/", action=action, times=1)
+    assert shop.put_stock(target, spread(4, 3)).quantity == (9 if action == "lie" else 7)
+
+
+def test_a_depot_that_is_no_more_is_a_labelled_error(
+    box: Sandbox, multi: tuple[MercadoLivre, StockTarget, Seller]
+) -> None:
+    shop, target, _ = multi
+    with pytest.raises(ChannelError) as caught:
+        shop.put_stock(target, lambda _: StockNumbers(3, (DepotStock("77", "X", 3),)))
+    assert (caught.value.code, caught.value.permanent, caught.value.account) == ("depot_refused", True, False)
+
+
+# --- Prices ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_price_goes_in_a_call_of_its_own(box: Sandbox, shop: MercadoLivre, seller: Seller) -> None:
+    item_id = create(box, seller, price=60)
+    assert shop.put_price(item_id, Decimal("79.90")).price == Decimal("79.9")
+    assert box.control.item(item_id)["price"] == 79.9
+    (call,) = calls(box, f"/items/{item_id}")
+    assert (call["method"], call["body"]) == ("PUT", {"price": 79.9})
+
+
+def test_an_automated_price_is_a_labelled_error(box: Sandbox, shop: MercadoLivre, seller: Seller) -> None:
+    item_id = create(box, seller, price=60, price_automated=True)
+    with pytest.raises(ChannelError) as caught:
+        shop.put_price(item_id, Decimal(70))
+    assert (caught.value.code, caught.value.permanent, caught.value.account) == ("price_not_modifiable", True, False)
+    assert shop.put_stock(StockTarget(item_id, ""), told(3)).quantity == 3
 
 
 def test_an_answer_lost_after_the_write_is_repeated_to_the_same_end(
@@ -390,7 +552,7 @@ def test_an_answer_lost_after_the_write_is_repeated_to_the_same_end(
     item_id = create(box, seller)
     misbehave(box, method="PUT", path="^/items/", action="reset_after_applying", times=1)
     assert refused(shop, item_id).code == "connection_failed"
-    assert shop.put_stock(StockTarget(item_id, ""), 3).quantity == 3
+    assert shop.put_stock(StockTarget(item_id, ""), told(3)).quantity == 3
 
 
 @pytest.mark.parametrize("action", ["timeout", "slow_header"])

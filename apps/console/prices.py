@@ -1,0 +1,59 @@
+"""The price of a listing: a person gives it, the hub tells the channel."""
+
+from typing import Any
+
+from django import forms
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from django.views.decorators.http import require_http_methods
+
+from apps.connectors.models import Listing, ListingPrice
+from apps.sync import pricing
+from apps.tenants import access, audit
+
+
+class Price(forms.Form):
+    """A price in R$; `is_meant` appears when it is far from the last one."""
+
+    price = forms.DecimalField(
+        label=gettext_lazy("Price (R$)"), min_value=0.01, max_digits=12, decimal_places=2, localize=True
+    )
+    is_meant = forms.BooleanField(
+        label=gettext_lazy("Yes, I mean this price"), required=False, widget=forms.HiddenInput()
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["price"].widget.attrs |= {"inputmode": "decimal", "autocomplete": "off"}
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def edit(request: HttpRequest, pk: int) -> HttpResponse:
+    """Show and change a listing's price; one far from the last is asked about twice."""
+    row = access.owned_or_404(request, Listing.objects.select_related("connector__tenant", "product"), pk=pk)
+    known = ListingPrice.objects.filter(listing=row).first()
+    form = Price(request.POST if request.method == "POST" else None, initial={"price": known.price if known else None})
+    if request.method == "POST":
+        access.require_write(request)
+        if row.product_id is None:
+            form.add_error(None, _("This listing sells no product yet: choose its product first."))
+        if form.is_valid():
+            price, is_meant = form.cleaned_data["price"], form.cleaned_data["is_meant"]
+            actor = f"user:{request.user.pk}"
+            try:
+                pricing.ask(row, price, actor=actor, is_meant=is_meant)
+            except pricing.PriceJump:
+                form.fields["is_meant"].widget = forms.CheckboxInput()
+                text = _("That is over %(percent)s%% away from the last price; nothing was changed. Is it right?")
+                form.add_error("price", text % {"percent": pricing.JUMP_PERCENT})
+            else:
+                audit.record(row.connector.tenant, actor, "price_asked", f"listing:{row.pk}", price=str(price))
+                messages.success(request, _("The price goes to the channel at once; the result shows here."))
+                return redirect("console:listing", pk=pk)
+    context = {"listing": row, "known": known, "form": form}
+    return render(request, "console/price.html", context, status=422 if form.errors else 200)

@@ -1,0 +1,62 @@
+"""Listings that share one stock at the channel: the items of one user product (contract §5.5).
+
+One of them, the **speaker**, is told the number; the channel shows it on all. So a change costs one write however many
+listings there are, and two workers never tell one stock two numbers at a time: the speaker's lease covers them all.
+"""
+
+from django.db.models import Q, QuerySet
+from django.utils import timezone
+
+from apps.connectors.channel import ChannelError
+from apps.connectors.models import WRITABLE, Listing
+
+SHARING = (Listing.Capability.USER_PRODUCT, Listing.Capability.MULTI_ORIGIN)
+
+
+def sisters(listing: Listing) -> QuerySet[Listing]:
+    """Return the listings that show the same stock and may be told it, `listing` among them."""
+    if not listing.user_product_id or listing.capability not in SHARING:
+        return Listing.objects.filter(pk=listing.pk)
+    same = Q(connector_id=listing.connector_id, user_product_id=listing.user_product_id, capability__in=SHARING)
+    return Listing.objects.filter(same, WRITABLE, product__isnull=False)
+
+
+def speaker_of(listing: Listing) -> Listing:
+    """Return which of the listings is told the number: the first without an error of its own.
+
+    Raises ChannelError when they are mapped to different products: each would overwrite the other's number for ever.
+    """
+    if not listing.user_product_id or listing.capability not in SHARING:
+        return listing
+    rows = list(sisters(listing).order_by("pk").only("item_id", "product_id", "last_error_code", "accepted_quantity"))
+    if len({row.product_id for row in rows}) > 1:
+        names = ", ".join(str(row) for row in rows[:5])
+        raise ChannelError(
+            f"{names} share the stock of user product {listing.user_product_id} but sell different products here;"
+            " none of them is told a number until all of them have one product",
+            code="user_product_shared",
+            permanent=True,
+        )
+    return min(rows, key=lambda row: (row.last_error_code != "", row.pk), default=listing)
+
+
+def settle_sisters(listing: Listing, **values: object) -> None:
+    """Write down for the others what the speaker was told: their number is the same."""
+    others = sisters(listing).exclude(pk=listing.pk)
+    others.update(
+        due_at=None,
+        sync_state=Listing.SyncState.SUCCESS,
+        attempts=0,
+        last_error="",
+        last_error_code="",
+        updated_at=timezone.now(),
+        **values,
+    )
+
+
+def ids_sharing(listing: Listing) -> list[int]:
+    """Return the listings whose sales lower the number of this one, itself among them, told or not."""
+    if not listing.user_product_id or listing.variation_id:
+        return [listing.pk]
+    same = Listing.objects.filter(connector_id=listing.connector_id, user_product_id=listing.user_product_id)
+    return list(same.values_list("pk", flat=True))
