@@ -29,6 +29,11 @@ def test_after_a_random_story_every_number_told_can_be_computed_again(market: Ma
         market.control.wait_until_notified()
         work_until_quiet()
     market.control.clear_faults()
+    let_time_pass()
+    work_until_quiet()
+    market.control.faults({"path": "^/items/", "method": "PUT", "action": "wrong_quantity", "times": 1})
+    market.receive("MUG", 2)
+    work_until_quiet()
     for _ in range(3):
         let_time_pass()
         queue.sweep()
