@@ -40,6 +40,13 @@ app.conf.beat_schedule = {
     },
     "test connectors": {"task": "apps.console.tasks.run_tests", **EVERY_SECOND},
     "import listings": {"task": "apps.console.tasks.run_imports", **EVERY_SECOND},
+    # at the pace of RECONCILE_CALLS_PER_MINUTE, each account every RECONCILE_EVERY_MINUTES
+    "compare with channels": {
+        "task": "apps.console.tasks.reconcile_on",
+        "schedule": 10.0,
+        "options": {"expire_seconds": 10},
+    },
+    "compare on demand": {"task": "apps.console.tasks.run_reconciles", **EVERY_SECOND},
     "stock sync": {"task": "apps.sync.tasks.stock_sync", "schedule": 60.0, "options": {"expire_seconds": 60}},
     # each account has its own pause, ORDER_SEARCH_EVERY_SECONDS: this only asks whose turn it is
     "search orders": {"task": "apps.events.tasks.search_orders", "schedule": 60.0, "options": {"expire_seconds": 60}},

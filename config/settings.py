@@ -185,6 +185,11 @@ ORDER_SEARCH_EVERY_SECONDS = env.integer("ORDER_SEARCH_EVERY_SECONDS", 300, low=
 ORDER_SEARCH_OVERLAP_MINUTES = env.integer("ORDER_SEARCH_OVERLAP_MINUTES", 60, low=1, high=2880)
 ORDER_SEARCH_FIRST_HOURS = env.integer("ORDER_SEARCH_FIRST_HOURS", 0, low=0, high=8760)
 
+# --- The truth: reading the channels back --------------------------------------------------------------------------
+
+RECONCILE_EVERY_MINUTES = env.integer("RECONCILE_EVERY_MINUTES", 60, low=0, high=10_080)
+RECONCILE_CALLS_PER_MINUTE = env.integer("RECONCILE_CALLS_PER_MINUTE", 60, low=1, high=6000)
+
 # --- Failures of channels -----------------------------------------------------------------------------------------
 
 CHANNEL_BREAKER_FAILURES = env.integer("CHANNEL_BREAKER_FAILURES", 5, low=0, high=1000)

@@ -25,7 +25,7 @@ from apps.inventory import ledger
 from apps.inventory.models import Location, Product
 from apps.orders import recipients
 from apps.orders.models import Order, OrderItem, Package
-from apps.sync.models import SyncLog
+from apps.sync.models import Divergence, SyncLog
 from apps.tenants.models import Membership, Tenant
 
 PASSWORD = "correct-horse-battery"
@@ -221,6 +221,21 @@ class SyncLogFactory(factory.django.DjangoModelFactory):
     http_status = 200
     duration_ms = 180
     finished_at = factory.LazyFunction(timezone.now)
+
+
+class DivergenceFactory(factory.django.DjangoModelFactory):
+    """A listing that was raised at the channel by hand."""
+
+    class Meta:
+        model = Divergence
+
+    listing = factory.SubFactory(ListingFactory)
+    tenant = factory.SelfAttribute("listing.tenant")
+    connector = factory.SelfAttribute("listing.connector")
+    item_id = factory.SelfAttribute("listing.item_id")
+    variation_id = factory.SelfAttribute("listing.variation_id")
+    kind = Divergence.Kind.RAISED
+    last_seen_at = factory.LazyFunction(timezone.now)
 
 
 def stocked(product: Product, location: Location, quantity: int, **cause: Any) -> ledger.Posted:

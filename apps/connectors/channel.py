@@ -7,7 +7,7 @@ normalised: ids are text, times are aware datetimes, absent parts are None. Noth
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -133,6 +133,7 @@ class ListingSnapshot:
     logistic_type: str  # "fulfillment": the channel's own warehouse, never written (contract §5.7)
     is_kit: bool = False  # counted from its parts by the channel, never written (contract §5.3)
     has_moved: bool = False  # closed, and replaced by listings of its variations (contract §5.5)
+    seller_id: str = ""  # whose listing it is; to a stranger the channel shows only roughly how many there are
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,6 +264,10 @@ class TokenPair:
     user_id: str
 
 
+READ_BACK_MAX = 20
+"""Items that one call reads back (contract §5.1)."""
+
+
 class Channel(Protocol):
     """What a marketplace can do for the hub. Every method may raise ChannelError; none takes over 5 s per call."""
 
@@ -284,6 +289,24 @@ class Channel(Protocol):
 
     def listing(self, item_id: str) -> list[ListingSnapshot]:
         """Return the sellable numbers of one item as they stand now, variations one by one; never an empty list."""
+        ...
+
+    def item_ids(self) -> list[str]:
+        """Return the ids of all items of the account."""
+        ...
+
+    def read_back(self, item_ids: Sequence[str]) -> "dict[str, list[ListingSnapshot] | None]":
+        """Return {item id: its sellable numbers as they stand now; None when there is no such item}.
+
+        item_ids: at most `READ_BACK_MAX`. An item that could not be read this time is left out.
+        """
+        ...
+
+    def own_units(self, user_product_id: str) -> int | None:
+        """Return the units of a user product that lie with the seller, none of the channel's own warehouse's.
+
+        None when the channel keeps no places for it.
+        """
         ...
 
     def moved_to(self, item_id: str) -> dict[str, str]:

@@ -84,6 +84,12 @@ class Connector(models.Model):
     )
     zeros_released_at = models.DateTimeField(_("zeros let through at"), null=True, editable=False)
     has_depots = models.BooleanField(_("sells from depots of its own at the channel"), default=False, editable=False)
+    # who stopped it and when, while it is PAUSADO; why is `status_reason`
+    paused_by = models.CharField(_("paused by"), max_length=100, blank=True, editable=False)
+    paused_at = models.DateTimeField(_("paused at"), null=True, editable=False)
+    # in shadow mode since: numbers are computed and logged, none is told (sync/pausing.py)
+    shadow_since = models.DateTimeField(_("in shadow mode since"), null=True, editable=False)
+    shadow_by = models.CharField(_("shadow mode by"), max_length=100, blank=True, editable=False)
     last_sync_at = models.DateTimeField(_("last synchronisation"), null=True, editable=False)
     created_at = models.DateTimeField(_("created at"), auto_now_add=True)
     updated_at = models.DateTimeField(_("updated at"), auto_now=True)
@@ -116,6 +122,16 @@ class Connector(models.Model):
     def is_running(self) -> bool:
         """Tell whether the hub may call the channel for this account."""
         return self.status == self.Status.ACTIVE
+
+    @property
+    def is_paused(self) -> bool:
+        """Tell whether a person stopped it."""
+        return self.status == self.Status.PAUSED
+
+    @property
+    def is_shadow(self) -> bool:
+        """Tell whether numbers are only computed and logged."""
+        return self.shadow_since is not None
 
 
 class Listing(models.Model):
@@ -180,6 +196,9 @@ class Listing(models.Model):
     # What the channel last accepted, and the duty to tell it the next number. See sync/queue.py and sync/push.py.
     accepted_quantity = models.IntegerField(_("accepted by the channel"), null=True)
     accepted_at = models.DateTimeField(_("accepted at"), null=True)
+    shadow_quantity = models.IntegerField(
+        _("would be told"), null=True
+    )  # the last number of the connector's shadow mode
     # sold there since then, as far as the hub has heard: the channel has counted these units off already
     sold_there = models.PositiveIntegerField(_("sold there since"), default=0)
     zeroing_since = models.DateTimeField(null=True)  # its number is to become zero; see sync/waves.py
@@ -429,6 +448,7 @@ class Errand(models.Model):
     class Kind(models.TextChoices):
         TEST = "TESTE", _("Test")
         IMPORT = "IMPORTACAO", _("Import of listings")
+        RECONCILE = "CONFERENCIA", _("Comparison with the channel")
 
     class Status(models.TextChoices):
         WAITING = "PENDENTE", _("Waiting for a worker")

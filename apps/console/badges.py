@@ -18,7 +18,7 @@ from apps.events.models import IntegrationEvent, Reprocess
 from apps.inventory.models import Movement, Reservation
 from apps.notifications.models import Notification
 from apps.orders.models import Order
-from apps.sync.models import SyncLog
+from apps.sync.models import Divergence, SyncLog
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,7 @@ class Badge:
 
 
 OVERSOLD = Badge(gettext_lazy("Oversold"), "bad", "alert")
+SHADOW = Badge(gettext_lazy("Shadow mode: nothing is sent"), "warn", "pause")
 
 
 class Look(NamedTuple):
@@ -45,6 +46,7 @@ SYNC_LOG: dict[str, Look] = {
     SyncLog.Status.SUCCESS: Look("ok", "check"),
     SyncLog.Status.ERROR: Look("bad", "cross"),
     SyncLog.Status.UNKNOWN: Look("warn", "question"),
+    SyncLog.Status.SHADOW: Look("quiet", "pause"),
 }
 EVENT: dict[str, Look] = {
     IntegrationEvent.Status.RECEIVED: Look("info", "clock"),
@@ -165,6 +167,18 @@ def _of_errand(row: Errand) -> Badge:
 @badge_of.register
 def _of_reprocess(row: Reprocess) -> Badge:
     return Badge(row.get_status_display(), *REPROCESS.get(row.status, PLAIN))
+
+
+@badge_of.register
+def _of_divergence(row: Divergence) -> Badge:
+    if row.resolved_at:
+        return Badge(row.get_ending_display(), "ok", "check")
+    if row.ignored_at:
+        return Badge(gettext("Ignored"), "quiet", "minus")
+    if row.repaired_at:
+        return Badge(gettext("Repaired; not compared again yet"), "info", "send")
+    sells_too_many = row.hub_quantity is not None and (row.channel_quantity or 0) > row.hub_quantity
+    return Badge(gettext("Open"), "bad", "alert") if sells_too_many else Badge(gettext("Open"), "warn", "alert")
 
 
 @badge_of.register

@@ -22,8 +22,10 @@ from apps.connectors.connecting import CannotConnect
 from apps.connectors.models import Connector, Errand, Listing
 from apps.console import checkup
 from apps.console.errors import explain
-from apps.console.forms import NewConnector, ReplaceSecrets
-from apps.sync import freshness, queue
+from apps.console.forms import NewConnector, PauseConnector, ReplaceSecrets
+from apps.console.people import people_named
+from apps.sync import freshness, pausing, queue
+from apps.sync.models import Divergence
 from apps.tenants import access
 
 SECRET_COLUMNS = ("client_secret_enc", "refresh_token_enc", "access_token_enc")
@@ -231,6 +233,93 @@ def sync(request: HttpRequest, pk: int) -> HttpResponse:
     return redirect("console:connector", pk=row.pk)
 
 
+@login_required
+@require_POST
+def compare(request: HttpRequest, pk: int) -> HttpResponse:
+    """Ask for the channel's numbers to be read back and compared with the hub's."""
+    access.require_write(request)
+    row = _connector_or_404(request, pk)
+    if not row.is_running:
+        messages.warning(request, _("Nothing may be read from this account now, so there is nothing to compare."))
+    elif not errands.ask(row, Errand.Kind.RECONCILE, actor=_actor(request)):
+        messages.info(request, _("A comparison is under way already; how far it is shows here."))
+    return redirect("console:connector", pk=row.pk)
+
+
+@login_required
+@require_POST
+def cancel_compare(request: HttpRequest, pk: int) -> HttpResponse:
+    """Ask the comparison that is under way to stop."""
+    access.require_write(request)
+    row = _connector_or_404(request, pk)
+    errand = _newest(row, Errand.Kind.RECONCILE)
+    if errand and errands.cancel(errand):
+        messages.success(request, _("The comparison stops after what it is reading now; what it found is kept."))
+    else:
+        messages.info(request, _("No comparison is under way."))
+    return redirect("console:connector", pk=row.pk)
+
+
+# --- Pausing, shadow mode -----------------------------------------------------------------------------------------
+
+
+@login_required
+@require_POST
+def pause(request: HttpRequest, pk: int) -> HttpResponse:
+    """Stop reading from and telling the account, for a reason that everybody sees."""
+    access.require_write(request)
+    row = _connector_or_404(request, pk)
+    form = PauseConnector(request.POST)
+    if not form.is_valid():
+        messages.error(request, _("Say why the connector is paused: whoever finds it so must know. It goes on."))
+    elif pausing.pause(row, reason=form.cleaned_data["reason"], actor=_actor(request)):
+        messages.success(
+            request, _("The connector is paused: nothing is read or told. What the channel tells is stored and waits.")
+        )
+    else:
+        messages.info(request, _("The connector does not work now, so there is nothing to pause."))
+    return redirect("console:connector", pk=row.pk)
+
+
+@login_required
+@require_POST
+def resume(request: HttpRequest, pk: int) -> HttpResponse:
+    """Let a paused connector go on."""
+    access.require_write(request)
+    row = _connector_or_404(request, pk)
+    if pausing.resume(row, actor=_actor(request)):
+        messages.success(request, _("The connector goes on: what waited is read, and numbers that differ are sent."))
+    else:
+        messages.info(request, _("The connector is not paused."))
+    return redirect("console:connector", pk=row.pk)
+
+
+@login_required
+@require_POST
+def enter_shadow(request: HttpRequest, pk: int) -> HttpResponse:
+    """Compute and log numbers from now on, and send none."""
+    access.require_write(request)
+    row = _connector_or_404(request, pk)
+    if pausing.enter_shadow(row, actor=_actor(request)):
+        messages.success(request, _("Shadow mode: sales come in, numbers are computed and logged, and none is sent."))
+    else:
+        messages.info(request, _("The connector is in shadow mode already."))
+    return redirect("console:connector", pk=row.pk)
+
+
+@login_required
+@require_POST
+def leave_shadow(request: HttpRequest, pk: int) -> HttpResponse:
+    """Send numbers again."""
+    access.require_write(request)
+    row = _connector_or_404(request, pk)
+    if pausing.leave_shadow(row, actor=_actor(request)):
+        messages.success(request, _("Shadow mode has ended: every number of this account is sent now."))
+    else:
+        messages.info(request, _("The connector is not in shadow mode."))
+    return redirect("console:connector", pk=row.pk)
+
+
 # --- Parts --------------------------------------------------------------------------------------------------------
 
 
@@ -238,6 +327,7 @@ def _page(request: HttpRequest, row: Connector, form: ReplaceSecrets | None = No
     """Render the connector's page; with a form that was refused, 422."""
     tested = _newest(row, Errand.Kind.TEST)
     imported = _newest(row, Errand.Kind.IMPORT)
+    compared = _newest(row, Errand.Kind.RECONCILE)
     is_administrator = access.membership_of(request).may_administer
     told = freshness.measure(tenant_id=row.tenant_id, connector_id=row.pk)
     offered = freshness.too_many(tenant_id=row.tenant_id, connector_id=row.pk)
@@ -253,7 +343,12 @@ def _page(request: HttpRequest, row: Connector, form: ReplaceSecrets | None = No
         "told": told[0] if told else None,
         "spans": [(ROADS[step], span) for step, span in told[0].spans.items()] if told else [],
         "offered": offered[0] if offered else None,
-        "is_busy": any(errand and errand.is_open for errand in (tested, imported)),
+        "compared": compared,
+        "newest_run": row.reconcile_runs.order_by("-started_at").first(),
+        "divergences": _open_divergences(row),
+        "pause_form": PauseConnector(),
+        "people": people_named(request, [row.paused_by, row.shadow_by]),
+        "is_busy": any(errand and errand.is_open for errand in (tested, imported, compared)),
     }
     return _render(request, "console/connector.html", context, status=422 if form else 200)
 
@@ -270,6 +365,11 @@ def _connector_or_404(request: HttpRequest, pk: int) -> Connector:
 
 def _newest(row: Connector, kind: Errand.Kind) -> Errand | None:
     return Errand.objects.filter(tenant_id=row.tenant_id, connector=row, kind=kind).order_by("-id").first()
+
+
+def _open_divergences(row: Connector) -> int:
+    rows = Divergence.objects.filter(connector=row, resolved_at__isnull=True, ignored_at__isnull=True)
+    return int(rows.aggregate(count=Count("pk"))["count"])
 
 
 def _endings(row: Connector) -> dict[str, str]:

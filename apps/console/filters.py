@@ -13,7 +13,7 @@ from apps.connectors.models import Listing
 from apps.events.models import IntegrationEvent
 from apps.inventory.models import Balance, Product
 from apps.orders.models import Order, OrderItem
-from apps.sync.models import SyncLog
+from apps.sync.models import Divergence, SyncLog
 from apps.tenants import access
 
 PERIODS = [("1h", _("Last hour")), ("24h", _("Last 24 hours")), ("7d", _("Last 7 days")), ("30d", _("Last 30 days"))]
@@ -225,3 +225,59 @@ class ListingFilters(Filters):
             "waiting": rows.filter(due_at__isnull=False),
             "done": rows.filter(product__isnull=False, sync_state=state.SUCCESS, due_at__isnull=True),
         }[value]
+
+
+class DivergenceFilters(Filters):
+    """Divergences: by listing or product, kind, connector, and whether they still stand."""
+
+    MOMENT: ClassVar[str] = "first_seen_at"
+
+    text = django_filters.CharFilter(
+        method="of_text", **_text(_("Listing or product"), _("MLB…, title or SKU")), max_length=100
+    )
+    kind = django_filters.ChoiceFilter(choices=Divergence.Kind.choices, label=_("What"), empty_label=_("All"))
+    connector = django_filters.ChoiceFilter(field_name="connector_id", label=_("Connector"), empty_label=_("All"))
+    state = django_filters.ChoiceFilter(
+        choices=[
+            ("ignored", _("Ignored")),
+            ("resolved", _("Settled")),
+            ("all", _("All")),
+        ],
+        method="in_state",
+        label=_("Status"),
+        empty_label=_("Open"),
+    )
+    period = django_filters.ChoiceFilter(
+        choices=PERIODS, method="in_period", label=_("First seen"), empty_label=_("Any time")
+    )
+
+    class Meta:
+        model = Divergence
+        fields: ClassVar[list[str]] = []
+
+    def __init__(self, *args: Any, connectors: list[tuple[int, str]], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.filters["connector"].extra["choices"] = connectors
+
+    def filter_queryset(self, queryset: QuerySet[Divergence]) -> QuerySet[Divergence]:
+        """Show what is open when no state was chosen."""
+        rows: QuerySet[Divergence] = super().filter_queryset(queryset)
+        if self.form.cleaned_data.get("state"):
+            return rows
+        return rows.filter(resolved_at__isnull=True, ignored_at__isnull=True)
+
+    def of_text(self, rows: QuerySet[Divergence], name: str, value: str) -> QuerySet[Divergence]:
+        """Keep divergences of listings whose id begins with the text, or whose title, SKU or product holds it."""
+        return rows.filter(
+            Q(item_id__istartswith=value)
+            | Q(detail__icontains=value)
+            | Q(listing__title__icontains=value)
+            | Q(listing__seller_sku__icontains=value)
+            | Q(listing__product__sku__icontains=value)
+        )
+
+    def in_state(self, rows: QuerySet[Divergence], name: str, value: str) -> QuerySet[Divergence]:
+        """Keep what a person has ignored, what is gone, or everything."""
+        if value == "ignored":
+            return rows.filter(resolved_at__isnull=True, ignored_at__isnull=False)
+        return rows.filter(resolved_at__isnull=False) if value == "resolved" else rows

@@ -41,6 +41,14 @@ class ChooseProduct(forms.Form):
         return sku
 
 
+class PauseConnector(forms.Form):
+    """Say why a connector stops."""
+
+    reason = forms.CharField(
+        label=_("Why"), max_length=300, widget=forms.TextInput({"autocomplete": "off", "maxlength": 300})
+    )
+
+
 class MapListing(ChooseProduct):
     """Choose the product of a listing."""
 

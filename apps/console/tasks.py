@@ -2,6 +2,7 @@
 
 import structlog
 from celery import shared_task
+from django.conf import settings
 
 from apps.common.slots import slot
 from apps.connectors import errands
@@ -9,6 +10,8 @@ from apps.connectors.importing import run_import
 from apps.connectors.models import Errand
 from apps.console import checkup
 from apps.console.proof import prove_all
+from apps.events.unheard import find_sales
+from apps.sync import reconcile
 
 log = structlog.get_logger(__name__)
 
@@ -33,4 +36,28 @@ def run_imports() -> None:
     """Do the imports that people asked for. One at a time: a large one keeps a worker for long."""
     with slot("console.imports") as is_mine:
         while is_mine and errands.work_next(Errand.Kind.IMPORT, run_import):
+            pass
+
+
+RECONCILE_TICK_SECONDS = 10.0
+"""How often `reconcile_on` is sent (config/celery.py)."""
+
+
+@shared_task
+def reconcile_on() -> None:
+    """Begin the comparisons with the channels that are due, and take those under way a little further."""
+    with slot("console.reconcile") as is_mine:
+        if is_mine:
+            reconcile.begin_due()
+            steps = max(1, round(settings.RECONCILE_CALLS_PER_MINUTE * RECONCILE_TICK_SECONDS / 60))
+            reconcile.go_on(find_sales, steps=steps, max_seconds=0.8 * RECONCILE_TICK_SECONDS)
+
+
+@shared_task
+def run_reconciles() -> None:
+    """Do the comparisons that people asked for. One at a time, as imports."""
+    with slot("console.reconciles") as is_mine:
+        while is_mine and errands.work_next(
+            Errand.Kind.RECONCILE, lambda errand: reconcile.run_errand(errand, find_sales)
+        ):
             pass

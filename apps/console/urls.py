@@ -3,7 +3,7 @@
 from django.urls import path
 from django.views.i18n import set_language
 
-from apps.console import connectors, depots, mappings, plans, prices, publishing, troubles, views, why
+from apps.console import connectors, depots, divergences, mappings, plans, prices, publishing, troubles, views, why
 
 app_name = "console"
 urlpatterns = [
@@ -30,6 +30,10 @@ urlpatterns = [
     path("anuncios/<int:pk>/por-que/", why.why, name="why"),
     path("anuncios/<int:pk>/mapear/", views.map_listing, name="map"),
     path("anuncios/<int:pk>/sincronizar/", views.sync_listing, name="sync-now"),
+    path("divergencias/", divergences.index, name="divergences"),
+    path("divergencias/<int:pk>/enviar/", divergences.send_ours, name="send-ours"),
+    path("divergencias/<int:pk>/ignorar/", divergences.ignore, name="ignore-divergence"),
+    path("divergencias/<int:pk>/considerar/", divergences.heed, name="heed-divergence"),
     path("anuncios/<int:pk>/publicacao/", publishing.listing_rule, name="listing-rule"),
     path("mapeamentos/", mappings.page, name="mappings"),
     path("mapeamentos/sku/", mappings.add_sku, name="map-sku"),
@@ -48,6 +52,12 @@ urlpatterns = [
     path("conectores/<int:pk>/importar/cancelar/", connectors.cancel_import, name="cancel-import"),
     path("conectores/<int:pk>/depositos/", depots.edit, name="depots"),
     path("anuncios/<int:pk>/preco/", prices.edit, name="price"),
+    path("conectores/<int:pk>/conferir/", connectors.compare, name="compare-connector"),
+    path("conectores/<int:pk>/conferir/cancelar/", connectors.cancel_compare, name="cancel-compare"),
+    path("conectores/<int:pk>/pausar/", connectors.pause, name="pause-connector"),
+    path("conectores/<int:pk>/retomar/", connectors.resume, name="resume-connector"),
+    path("conectores/<int:pk>/sombra/", connectors.enter_shadow, name="enter-shadow"),
+    path("conectores/<int:pk>/sombra/encerrar/", connectors.leave_shadow, name="leave-shadow"),
     path("conectores/<int:pk>/publicacao/", publishing.connector_rule, name="connector-rule"),
     path("conectores/<int:pk>/zeros/", publishing.let_zeros_through, name="let-zeros-through"),
     path("empresa/", views.choose_tenant, name="tenant"),

@@ -26,6 +26,7 @@ from apps.console.filters import TOPICS, EventFilters, ListingFilters, OrderFilt
 from apps.console.flags import FLAGS
 from apps.console.forms import MapListing
 from apps.console.keyset import page_of
+from apps.console.people import people_named
 from apps.events.models import IntegrationEvent
 from apps.events.reprocess import reprocess
 from apps.inventory.models import Balance, Location, Movement, Product, Reservation
@@ -201,7 +202,7 @@ def map_listing(request: HttpRequest, pk: int) -> HttpResponse:
             waiting,
         ) % {"count": waiting}
     messages.success(request, text)
-    return _back(request, reverse("console:listing", args=[row.pk]))
+    return back_to(request, reverse("console:listing", args=[row.pk]))
 
 
 @login_required
@@ -214,7 +215,7 @@ def sync_listing(request: HttpRequest, pk: int) -> HttpResponse:
         messages.success(request, _("%(listing)s is next in the queue; the result shows here.") % {"listing": row})
     else:
         messages.warning(request, _("%(listing)s sells no product yet: choose its product first.") % {"listing": row})
-    return _back(request, reverse("console:listing", args=[row.pk]))
+    return back_to(request, reverse("console:listing", args=[row.pk]))
 
 
 def _listing_or_404(request: HttpRequest, pk: int) -> Listing:
@@ -337,7 +338,7 @@ def notify_order(request: HttpRequest, pk: int) -> HttpResponse:
         messages.warning(request, str(refusal))
     else:
         messages.success(request, _("The notification is sent again within seconds; how it went shows here."))
-    return _back(request, reverse("console:order", args=[row.pk]))
+    return back_to(request, reverse("console:order", args=[row.pk]))
 
 
 @login_required
@@ -365,7 +366,7 @@ def movements(request: HttpRequest, pk: int) -> HttpResponse:
         "listings": access.owned(request, product.listings.order_by("item_id", "variation_id")),
         "page": page,
         "orders": _orders_named(request, page.rows),
-        "people": _people_named(request, page.rows),
+        "people": people_named(request, (row.actor for row in page.rows)),
     }
     return render(request, "console/movements.html", context)
 
@@ -375,14 +376,6 @@ def _orders_named(request: HttpRequest, rows: list[Movement]) -> dict[int, Order
     about = {row.pk: int(row.reference_id) for row in rows if row.reference_type == REFERENCE_TYPE}
     found = access.owned(request, Order.objects.filter(pk__in=set(about.values()))).in_bulk() if about else {}
     return {pk: found[order_id] for pk, order_id in about.items() if order_id in found}
-
-
-def _people_named(request: HttpRequest, rows: list[Movement]) -> dict[str, str]:
-    """Return the names of those actors (`user:7`) that are people of this tenant."""
-    ids = {int(found[1]) for row in rows if (found := re.fullmatch(r"user:(\d{1,18})", row.actor))}
-    colleagues = Membership.objects.filter(user_id__in=ids).select_related("user")
-    people = [colleague.user for colleague in access.owned(request, colleagues)] if ids else []
-    return {f"user:{person.pk}": person.get_full_name() or person.get_username() for person in people}
 
 
 # --- Frame --------------------------------------------------------------------------------------------------------
@@ -399,7 +392,7 @@ def choose_tenant(request: HttpRequest) -> HttpResponse:
     return redirect("home")
 
 
-def _back(request: HttpRequest, otherwise: str) -> HttpResponseRedirect:
+def back_to(request: HttpRequest, otherwise: str) -> HttpResponseRedirect:
     """Return to the page the button was on, as the form says; never to another site."""
     target = request.POST.get("next", "")
     is_ours = url_has_allowed_host_and_scheme(target, {request.get_host()}, require_https=request.is_secure())

@@ -11,7 +11,7 @@ the page before has shown, else orders have moved up and the search steps back.
 """
 
 import json
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -151,11 +151,15 @@ def _end(connector_id: int, at_least_seconds: float | None, code: str = "", reas
 # --- one search ------------------------------------------------------------------------------------------------------
 
 
+Keep = Callable[[Connector, Sequence[FoundOrder], datetime], int]
+
+
 @dataclass(slots=True)
 class Search:
-    """One account's search, from its watermark to now."""
+    """One account's search, from its watermark to now. `keep` is handed the orders of each window, and its end."""
 
     connector: Connector
+    keep: "Keep | None" = None  # None: `keep`, which stores what is news
     pages: int = 0
     found: int = 0
     stored: int = 0
@@ -183,7 +187,7 @@ class Search:
                 continue
             inside = [order for order in orders or () if order.touched_at is None or order.touched_at >= window.since]
             self.found += len(inside)
-            self.stored += keep(self.connector, inside, min(window.until, settled))
+            self.stored += (self.keep or keep)(self.connector, inside, min(window.until, settled))
         log.info("orders_searched", pages=self.pages, found=self.found, stored=self.stored, windows_left=len(windows))
         return not windows
 
@@ -284,6 +288,12 @@ def keep(connector: Connector, orders: Iterable[FoundOrder], until: datetime) ->
             watch.searched_until = until
             watch.save(update_fields=["searched_until", "updated_at"])
     return len(news)
+
+
+def news(connector: Connector, orders: Iterable[FoundOrder]) -> set[str]:
+    """Return the ids of those orders that the hub would have to read; writes nothing."""
+    found = _news(connector, {_delivery_key(order): order for order in orders})
+    return {order.external_id for order in found.values()}
 
 
 def _news(connector: Connector, orders: dict[str, FoundOrder]) -> dict[str, FoundOrder]:

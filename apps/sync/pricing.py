@@ -58,7 +58,7 @@ CLAIM = f"""
 WITH due AS (
     SELECT p.listing_id FROM integracao_anuncio_preco p
       JOIN integracao_anuncio l ON l.id = p.listing_id AND l.product_id IS NOT NULL
-      JOIN integracao_conector c ON c.id = l.connector_id AND c.status = 'ATIVO'
+      JOIN integracao_conector c ON c.id = l.connector_id AND c.status = 'ATIVO' AND c.shadow_since IS NULL
      WHERE p.due_at <= now() AND NOT {IS_OFF}
      ORDER BY p.due_at, p.listing_id LIMIT 1 FOR UPDATE OF p SKIP LOCKED
 )

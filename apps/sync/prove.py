@@ -1,4 +1,4 @@
-"""Proof that no duty to tell a channel is stuck (invariants I8 and I13)."""
+"""Proof that no duty to tell a channel is stuck (invariants I8 and I13), and that shadow mode tells nothing."""
 
 from apps.common.findings import Finding, check
 from apps.tenants.flags import IS_OFF
@@ -17,6 +17,15 @@ RULES = {
           JOIN integracao_anuncio l ON l.id = s.listing_id
          WHERE s.status = 'PENDING' AND s.sync_type = 'STOCK' AND l.lease_id IS NULL
            AND s.timestamp < now() - interval '2 minutes'""",
+    "nothing is told in shadow mode": """
+        SELECT s.id, s.listing_id, s.timestamp, c.shadow_since FROM integracao_conector c
+          JOIN marketplace_sync_logs s ON s.tenant_id = c.tenant_id AND s.connector_id = c.id
+           AND s.timestamp > c.shadow_since + interval '1 minute' AND s.status = 'SUCCESS'""",
+    "no comparison with a channel stands still": f"""
+        SELECT r.id, r.connector_id, r.worked_at FROM conferencia r
+          JOIN integracao_conector c ON c.id = r.connector_id AND c.status = 'ATIVO'
+         WHERE r.finished_at IS NULL AND r.trigger = 'HORARIA' AND NOT {IS_OFF}
+           AND r.worked_at < now() - interval '30 minutes' AND c.updated_at < now() - interval '30 minutes'""",  # noqa: S608
 }
 
 

@@ -102,6 +102,9 @@ def _push(claim: queue.Claim, claimed_at: float) -> None:
     entry = _open_log(claim, listing, listing.product_id, made_of)
     if time.monotonic() - claimed_at > queue.LEASE_SECONDS - CALLS_MAX_SECONDS:
         return  # held up for too long: somebody else may be telling this listing a newer number by now
+    if listing.connector.is_shadow:
+        _settle_shadow(claim, entry)
+        return
     started = time.monotonic()
     try:
         sent = _send(listing, made_of)
@@ -152,6 +155,13 @@ def _open_log(claim: queue.Claim, listing: Listing, product_id: int, made_of: in
         movement_id=claim.movement_id,
         trace_id=claim.trace_id,
     )
+
+
+def _settle_shadow(claim: queue.Claim, entry: SyncLog) -> None:
+    """Write down what would have been told (pausing.py)."""
+    with transaction.atomic():
+        _close_log(entry, SyncLog.Status.SHADOW, 0)
+        _settle(claim, attempts=0, shadow_quantity=entry.new_value)
 
 
 def _settle_answer(claim: queue.Claim, listing: Listing, entry: SyncLog, sent: telling.Sent, took_ms: int) -> None:

@@ -7,7 +7,7 @@ anything, so an old number never overtakes a newer one. A movement during the ca
 is told again afterwards. A lease that ran out (the worker died) is due again by itself.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -162,7 +162,8 @@ def _note_sold_there(sales: Sequence[Movement]) -> None:
 TARGETS = f"""
 SELECT l.id, l.connector_id, c.calls_per_minute, l.due_at IS NOT NULL OR l.lease_expires_at IS NOT NULL,
        greatest(extract(epoch FROM now() - coalesce(l.due_at, l.lease_expires_at)), 0)::float8,
-       l.accepted_quantity - l.sold_there, l.held_at IS NOT NULL,
+       CASE WHEN c.shadow_since IS NULL THEN l.accepted_quantity - l.sold_there ELSE l.shadow_quantity END,
+       l.held_at IS NOT NULL,
        rate.units_per_hour
          * exp(-greatest(extract(epoch FROM now() - rate.as_of), 0)::float8 / 3600 / {RATE_MEMORY_HOURS}),
        CASE WHEN stock.is_known THEN stock.pool END,
@@ -217,10 +218,15 @@ def _target(row: Sequence[Any]) -> Target:
 
 def target_of(listing_id: int) -> int | None:
     """Return the number this listing should show now; None when the hub knows nothing of the product's stock."""
+    return targets_of([listing_id]).get(listing_id)
+
+
+def targets_of(listing_ids: Collection[int]) -> dict[int, int]:
+    """Return {listing id: the number it should show now}, without those of which the hub has nothing to say."""
     with connection.cursor() as cursor:
-        cursor.execute(TARGETS.format(condition="l.id = %s"), [listing_id])
-        row = cursor.fetchone()
-    return None if row is None else _target(row).number
+        cursor.execute(TARGETS.format(condition="l.id = ANY(%s)"), [list(listing_ids)])
+        targets = [_target(row) for row in cursor]
+    return {target.listing_id: target.number for target in targets if target.number is not None}
 
 
 def _line_up(condition: str, parameters: Sequence[Any] = (), *, by_hand: bool = False) -> int:

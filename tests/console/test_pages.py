@@ -37,7 +37,7 @@ from apps.inventory import ledger
 from apps.inventory.models import Balance, Movement
 from apps.notifications.models import Notification, PickupCounter
 from apps.orders.models import Order
-from apps.sync.models import SyncLog
+from apps.sync.models import Divergence, SyncLog
 from apps.tenants.models import Membership, Tenant
 from tests import factories
 
@@ -60,6 +60,7 @@ class Shop:
     order: Order
     log: SyncLog
     movement: Movement
+    divergence: Divergence
 
 
 def open_shop(name: str) -> Shop:
@@ -105,7 +106,8 @@ def open_shop(name: str) -> Shop:
         error_msg=f"not mapped to a product: {unmapped.item_id}",
         waiting_for=[unmapped.item_id],
     )
-    return Shop(tenant, connector, listing, unmapped, event, parked, order, log, movement)
+    divergence = factories.DivergenceFactory(listing=listing, hub_quantity=10, channel_quantity=99)
+    return Shop(tenant, connector, listing, unmapped, event, parked, order, log, movement, divergence)
 
 
 @pytest.fixture
@@ -144,7 +146,7 @@ def charlie(charlies: Shop) -> Client:
     return signed_in(factories.member(charlies.tenant))
 
 
-LISTS = ["events", "syncs", "orders", "stock", "listings", "connectors"]
+LISTS = ["events", "syncs", "orders", "stock", "listings", "connectors", "divergences"]
 
 DETAILS: dict[str, Callable[[Shop], int]] = {
     "event": lambda shop: shop.event.pk,
@@ -167,6 +169,15 @@ BUTTONS: dict[str, Callable[[Shop], int]] = {
     "sync-connector": lambda shop: shop.connector.pk,
     "import-listings": lambda shop: shop.connector.pk,
     "cancel-import": lambda shop: shop.connector.pk,
+    "compare-connector": lambda shop: shop.connector.pk,
+    "cancel-compare": lambda shop: shop.connector.pk,
+    "pause-connector": lambda shop: shop.connector.pk,
+    "resume-connector": lambda shop: shop.connector.pk,
+    "enter-shadow": lambda shop: shop.connector.pk,
+    "leave-shadow": lambda shop: shop.connector.pk,
+    "send-ours": lambda shop: shop.divergence.pk,
+    "ignore-divergence": lambda shop: shop.divergence.pk,
+    "heed-divergence": lambda shop: shop.divergence.pk,
 }
 
 MARKS: dict[str, Callable[[Shop], str]] = {
@@ -176,6 +187,7 @@ MARKS: dict[str, Callable[[Shop], str]] = {
     "stock": lambda shop: shop.log.product.sku,
     "listings": lambda shop: shop.unmapped.item_id,
     "connectors": lambda shop: shop.connector.notification_url,
+    "divergences": lambda shop: shop.listing.item_id,
     "event": lambda shop: str(shop.event.trace_id),
     "order": lambda shop: shop.listing.item_id,
     "movements": lambda shop: shop.order.external_id,
@@ -514,6 +526,7 @@ def _fill(shop: Shop) -> None:
         factories.SyncLogFactory(listing=shop.listing, movement_id=shop.movement.pk, trace_id=uuid4())
         factories.stocked(shop.log.product, place, 1, actor=f"user:{_number}")
         factories.ListingFactory(tenant=shop.tenant, connector=shop.connector, product=None)
+        factories.DivergenceFactory(listing=listing)
 
 
 # --- What the pages say -----------------------------------------------------------------------------------------

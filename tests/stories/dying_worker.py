@@ -36,14 +36,27 @@ SEARCH_POINTS: Points = {
     "events and watermark are committed": ("apps.events.search.keep", True),
 }
 
+#: the same for the comparison with the channel
+RECONCILE_POINTS: Points = {
+    "the channel is read, nothing is written": ("apps.sync.divergences.write", False),
+    "differences and place are written, not committed": ("apps.sync.models.ReconcileRun.save", True),
+    "a step is committed": ("apps.sync.reconcile._compare", True),
+    "all is compared, the run not ended": ("apps.sync.reconcile._end", False),
+}
+
 
 if __name__ == "__main__":
     import django
 
     django.setup()
-    die_at(sys.argv[1], POINTS | SEARCH_POINTS)
+    die_at(sys.argv[1], POINTS | SEARCH_POINTS | RECONCILE_POINTS)
 
-    if sys.argv[1] in SEARCH_POINTS:
+    if sys.argv[1] in RECONCILE_POINTS:
+        from apps.events.unheard import find_sales
+        from apps.sync import reconcile
+
+        reconcile.go_on(find_sales, steps=100, max_seconds=30)
+    elif sys.argv[1] in SEARCH_POINTS:
         from apps.events.search import search_next
 
         search_next()

@@ -19,6 +19,7 @@ from apps.sandbox.client import ControlError
 from apps.sandbox.server import Sandbox
 from apps.sync import push, queue, telling
 from apps.sync.in_flight import Anchor, Flight
+from apps.sync.inputs import Inputs
 from apps.sync.models import SyncLog
 from apps.sync.turns import Turn
 from tests.market import Market, let_time_pass, open_market, work_until_quiet
@@ -126,8 +127,9 @@ def test_an_order_that_cannot_be_read_makes_the_hub_look_before_it_tells(market:
 # --- what is lost ---------------------------------------------------------------------------------------------------
 
 
-def naive(listing: Listing, number: int) -> telling.Sent:
+def naive(listing: Listing, made_of: Inputs) -> telling.Sent:
     """Tell the number as computed when the push began, with the newest version where there is one."""
+    number = made_of.number
     seen: list[StockNumbers] = []
 
     def decide(shown: StockShown | None) -> StockNumbers:
@@ -143,7 +145,7 @@ def naive(listing: Listing, number: int) -> telling.Sent:
         has_depots=listing.capability == Listing.Capability.MULTI_ORIGIN,
     )
     answer = credentials.open_connector(listing.connector).put_stock(target, decide)
-    return telling.Sent(answer, number, Flight(), Anchor(timezone.now(), 0))
+    return telling.Sent(answer, made_of, Flight(), Anchor(timezone.now(), 0))
 
 
 def oversold_units(market: Market, send: Callable[..., telling.Sent], monkeypatch: pytest.MonkeyPatch) -> int:

@@ -85,6 +85,42 @@ class MercadoLivre:
         for start in range(0, len(ids), MULTIGET_MAX):
             yield from self._read_together(ids[start : start + MULTIGET_MAX])
 
+    def item_ids(self) -> list[str]:
+        """Return the ids of all items of the account, closed ones among them."""
+        return self.client.item_ids(self.account().user_id)
+
+    def read_back(self, item_ids: Sequence[str]) -> dict[str, list[ListingSnapshot] | None]:
+        """Return {item id: its sellable numbers as they stand now; None when there is no such item}.
+
+        item_ids: at most 20. What the multiget could not give is asked for alone, so that nothing is said to be gone
+        because a row of a list was broken; an item that cannot be read either way is left out.
+        """
+        found: dict[str, list[ListingSnapshot] | None] = {}
+        for item_id, rows in self._together(item_ids):
+            found[item_id] = list(rows)
+        for item_id in dict.fromkeys(item_ids):
+            if item_id in found:
+                continue
+            try:
+                found[item_id] = self.listing(item_id)
+            except ChannelError as error:
+                if error.account or error.code not in ("item_not_found", "unreadable_answer", "forbidden"):
+                    raise
+                if error.code == "item_not_found":
+                    found[item_id] = None
+                else:
+                    log.warning("ml.listing_left_out", item_id=item_id, code=error.code, reason=str(error))
+        return found
+
+    def own_units(self, user_product_id: str) -> int | None:
+        """Return the units at the seller's own places (contract §5.6); None when there are no such places."""
+        try:
+            return parsing.own_units(self.client.user_product_stock(user_product_id)[0])
+        except ChannelError as error:
+            if error.status == 404:
+                return None
+            raise
+
     def listing(self, item_id: str) -> list[ListingSnapshot]:
         """Return the sellable numbers of one item as they stand now: one, or one for each variation (contract §5.1).
 
@@ -265,6 +301,15 @@ class MercadoLivre:
     def _read_together(self, item_ids: Sequence[str]) -> Iterator[ListingSnapshot]:
         """Yield the listings of one multiget; what it could not give is asked for alone."""
         missing = dict.fromkeys(item_ids)
+        for item_id, found in self._together(item_ids):
+            del missing[item_id]
+            yield from found
+        for item_id in missing:
+            yield from self._read_alone(item_id)
+
+    def _together(self, item_ids: Sequence[str]) -> Iterator[tuple[str, tuple[ListingSnapshot, ...]]]:
+        """Yield (item id, its sellable numbers) of those that one multiget gave, each once."""
+        missing = set(item_ids)
         for item_id, status, body in parsing.multiget_rows(self.client.items(item_ids)):
             if item_id not in missing:
                 continue
@@ -273,10 +318,8 @@ class MercadoLivre:
             except ChannelError:
                 continue
             if found and found[0].item_id == item_id:
-                del missing[item_id]
-                yield from found
-        for item_id in missing:
-            yield from self._read_alone(item_id)
+                missing.remove(item_id)
+                yield item_id, found
 
     def _read_alone(self, item_id: str) -> Iterator[ListingSnapshot]:
         try:

@@ -45,7 +45,7 @@ THEIR_WORDS_MAX = 300  # characters of their message that we repeat
 
 # What the hub reads of an item; the rest of it (pictures, terms …) is nine tenths of the bytes.
 ITEM_FIELDS = (
-    "id,title,price,status,sub_status,tags,available_quantity,user_product_id,seller_custom_field,"
+    "id,seller_id,title,price,status,sub_status,tags,available_quantity,user_product_id,seller_custom_field,"
     "attributes,variations,shipping,bundle"
 )
 
@@ -246,7 +246,10 @@ class Client:
         return _json(self._call("GET", path, params=params, purpose="ml.depots"))
 
     def user_product_stock(self, product_id: str) -> tuple[object, str]:
-        """`GET /user-products/{id}/stock`: the locations, and the version that a write of them must name."""
+        """`GET /user-products/{id}/stock`: the locations, and the version that a write of them must name.
+
+        100 calls a minute (contract §5.6). Raises ChannelError: `stock_not_found` when it never had any.
+        """
         path = f"/user-products/{_segment(product_id)}/stock"
         answer = self._call("GET", path, purpose="ml.depot_stock", missing_code="stock_not_found")
         return _json(answer), answer.headers.get("x-version", "")

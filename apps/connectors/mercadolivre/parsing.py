@@ -185,7 +185,27 @@ def _listing(item: Doc, holder: Doc, variation_id: str, where: str) -> ListingSn
         logistic_type=_text(_part(item, "shipping").get("logistic_type")),
         is_kit=bool(item.get("bundle")),
         has_moved="variations_migration_source" in _words(item.get("tags")),
+        seller_id=_id(item.get("seller_id")),
     )
+
+
+OWN_PLACES = ("selling_address", "seller_warehouse")
+"""Types of stock locations that are the seller's; the third, `meli_facility`, is Full (contract §5.6)."""
+
+
+def own_units(raw: object) -> int | None:
+    """Read `GET /user-products/{id}/stock`: the units at the seller's own places; None when it names no such place.
+
+    Raises ChannelError when a quantity cannot be used.
+    """
+    rows = _mapping(raw, "the stock by location").get("locations")
+    if not isinstance(rows, list):
+        raise unreadable("locations", "the stock by location")
+    own = [row for row in rows if isinstance(row, dict) and row.get("type") in OWN_PLACES]
+    quantities = [whole_number(row.get("quantity")) for row in own]
+    if None in quantities:
+        raise unreadable("quantity", "the stock by location")
+    return sum(filter(None, quantities)) if own else None
 
 
 def moved_to(raw: object) -> dict[str, str]:

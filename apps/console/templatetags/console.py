@@ -1,6 +1,6 @@
 """The few tags and filters that the pages share."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -8,7 +8,7 @@ from typing import Any
 from django import template
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
-from django.db.models import Model
+from django.db.models import Model, Q
 from django.http import Http404, HttpRequest
 from django.templatetags.static import static
 from django.urls import reverse
@@ -24,7 +24,7 @@ from apps.events.models import IntegrationEvent
 from apps.inventory.models import Movement
 from apps.notifications.models import Trouble
 from apps.tenants import flags
-from apps.tenants.access import membership_of
+from apps.tenants.access import membership_of, of_tenant
 from apps.tenants.models import Membership
 
 register = template.Library()
@@ -59,6 +59,12 @@ def oversold_badge() -> SafeString:
 
 
 @register.simple_tag
+def shadow_badge() -> SafeString:
+    """Return the badge of a connector that sends nothing."""
+    return badge(badges.SHADOW)
+
+
+@register.simple_tag
 def moment(when: datetime | None) -> SafeString:
     """Return a `<time>`: how long ago in words, date, seconds and zone on hover; a dash for never."""
     if when is None:
@@ -83,6 +89,12 @@ def number(value: int | Decimal | None) -> str:
     if value is None:
         return "?"
     return formats.number_format(value, force_grouping=True).replace("-", MINUS)
+
+
+@register.filter
+def total(counts: Iterable[int] | None) -> int:
+    """Return the sum of some counts; 0 for none."""
+    return sum(counts or ())
 
 
 @register.filter
@@ -203,10 +215,14 @@ def other_memberships(context: Mapping[str, Any]) -> list[Membership]:
 
 @register.inclusion_tag("console/_switched_off.html", takes_context=True)
 def switched_off(context: Mapping[str, Any]) -> dict[str, object]:
-    """Say which channels' integrations are switched off for the tenant, so that nobody looks for a fault."""
+    """Say what is switched off, paused or in shadow mode for the tenant, so that nobody looks for a fault."""
     here = membership(context)
     off = flags.switched_off(here.tenant) if here else set()
-    return {"channels": [kind.label for kind in Connector.Kind if flags.integration(kind) in off]}
+    stopped = Connector.objects.filter(Q(status=Connector.Status.PAUSED) | Q(shadow_since__isnull=False))
+    return {
+        "channels": [kind.label for kind in Connector.Kind if flags.integration(kind) in off],
+        "stopped": of_tenant(here.tenant, stopped.only("name", "status", "status_reason")) if here else [],
+    }
 
 
 @register.simple_tag(takes_context=True)

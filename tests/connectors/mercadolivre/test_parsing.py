@@ -570,6 +570,7 @@ READERS: tuple[Callable[[Any], object], ...] = (
     parsing.shipment,
     parsing.buyer,
     parsing.order_ids,
+    parsing.own_units,
     lambda raw: list(parsing.multiget_rows(raw)),
     lambda raw: parsing.stock_answer(raw, variation_id="1", http_status=200),
     lambda raw: parsing.variation_quantities(raw, variation_id="1", quantity=1),
@@ -594,6 +595,20 @@ def _mutations(document: Any, value: object) -> Iterator[Any]:
             changed = copy.copy(document)
             changed[key] = mutated
             yield changed
+
+
+@pytest.mark.parametrize(
+    ("locations", "units"),
+    [
+        ([{"type": "meli_facility", "quantity": 7}, {"type": "seller_warehouse", "quantity": 3}], 3),
+        ([{"type": "seller_warehouse", "quantity": "2"}, {"type": "seller_warehouse", "quantity": 0}], 2),
+        ([{"type": "selling_address", "quantity": 0}], 0),
+        ([{"type": "meli_facility", "quantity": 7}], None),
+        ([], None),
+    ],
+)
+def test_only_the_sellers_own_places_count(locations: list[object], units: int | None) -> None:
+    assert parsing.own_units({"locations": locations}) == units
 
 
 @given(ANY_JSON)
