@@ -70,7 +70,10 @@ class Account:
 
 
 def open_account(sandbox_url: str, quantities: list[int]) -> Account:
-    """Open an account with a listing for each quantity, connect it, and receive what the listings show."""
+    """Open an account with a listing for each quantity, connect it, and receive what the listings show.
+
+    The stock comes first and the listings after it, so that nothing is due when workers are about.
+    """
     from apps.connectors.connecting import connect
     from apps.connectors.models import Connector, Listing
     from apps.inventory import ledger
@@ -98,6 +101,16 @@ def open_account(sandbox_url: str, quantities: list[int]) -> Account:
     )
     place = Location.objects.create(tenant=tenant, code="CD", name="Centro")
     products = Product.objects.bulk_create([Product(tenant=tenant, sku=sku, name=sku) for sku in skus], batch_size=5000)
+    cause = ledger.Cause(actor="benchmark", reason="opening stock")
+    moves = [
+        ledger.Move(
+            kind=Movement.Kind.RECEIPT, product_id=product.pk, location_id=place.pk, quantity=units, cause=cause
+        )
+        for product, units in zip(products, quantities, strict=True)
+        if units
+    ]
+    for first in range(0, len(moves), BATCH):
+        ledger.post(tenant, moves[first : first + BATCH])
     listings = Listing.objects.bulk_create(
         [
             Listing(
@@ -115,16 +128,6 @@ def open_account(sandbox_url: str, quantities: list[int]) -> Account:
         ],
         batch_size=5000,
     )
-    cause = ledger.Cause(actor="benchmark", reason="opening stock")
-    moves = [
-        ledger.Move(
-            kind=Movement.Kind.RECEIPT, product_id=product.pk, location_id=place.pk, quantity=units, cause=cause
-        )
-        for product, units in zip(products, quantities, strict=True)
-        if units
-    ]
-    for first in range(0, len(moves), BATCH):
-        ledger.post(tenant, moves[first : first + BATCH])
     return Account(control, tenant, connector, place, item_ids, [p.pk for p in products], [one.pk for one in listings])
 
 

@@ -14,7 +14,7 @@ from django.utils import timezone
 from apps.connectors.channel import ListingSnapshot
 from apps.connectors.importing import capability_of
 from apps.connectors.models import Listing
-from apps.sync import drift, queue
+from apps.sync import drift, in_flight, queue
 from apps.sync.drift import Drift, Hub, Repair, Verdict
 from apps.sync.looking import Batch
 from apps.sync.models import Divergence, ReconcileRun
@@ -110,7 +110,17 @@ def _repair(batch: Batch, hub: Hub, one: Drift, row: Divergence) -> bool:
     same = Listing.objects.filter(pk=hub.listing_id, product_id=hub.product_id)
     if one.repair is Repair.SEND:
         idle = same.filter(due_at__isnull=True, lease_id__isnull=True, accepted_quantity=hub.accepted)
-        return bool(idle.update(accepted_quantity=row.channel_quantity, sold_there=0, due_at=timezone.now()))
+        return bool(
+            idle.update(
+                accepted_quantity=row.channel_quantity,
+                sold_there=0,
+                due_at=timezone.now(),
+                due_trigger=Listing.Trigger.RECONCILE,
+                cause_movement_id=None,
+                cause_trace_id=None,
+                **in_flight.FORGOTTEN,
+            )
+        )
     shown = batch.snapshot(hub)
     if one.repair is Repair.LEARN and shown is not None:
         return bool(
@@ -128,7 +138,7 @@ def _repair(batch: Batch, hub: Hub, one: Drift, row: Divergence) -> bool:
 def _learn_number(hub: Hub, number: int) -> int:
     """Keep that the channel shows the right number, though the hub did not know that it was told."""
     idle = Listing.objects.filter(pk=hub.listing_id, lease_id__isnull=True, accepted_quantity=hub.accepted)
-    return idle.update(accepted_quantity=number, sold_there=0, accepted_at=timezone.now())
+    return idle.update(accepted_quantity=number, sold_there=0, accepted_at=timezone.now(), **in_flight.FORGOTTEN)
 
 
 def resolve(rows: list[Divergence], now: datetime) -> int:
@@ -206,7 +216,10 @@ SENT_BY_HAND = drift.NUMBER - {
 def send_ours(row: Divergence, *, actor: str) -> bool:
     """Tell the channel the hub's number, because a person said so. Returns False when the listing has none to tell."""
     with transaction.atomic():
-        is_due = row.kind in SENT_BY_HAND and bool(queue.mark_now(Listing.objects.filter(pk=row.listing_id or 0)))
+        same = Listing.objects.filter(pk=row.listing_id or 0)
+        is_due = row.kind in SENT_BY_HAND and bool(queue.mark_now(same))
+        if is_due:
+            same.update(**in_flight.FORGOTTEN)
         if is_due:
             Divergence.objects.filter(pk=row.pk).update(repaired_at=timezone.now())
             audit.record(row.tenant, actor, "divergence.sent", f"divergence:{row.pk}", **_numbers(row))

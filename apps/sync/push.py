@@ -9,6 +9,7 @@ import time
 import uuid
 from datetime import timedelta
 from functools import partial
+from typing import Any
 
 import structlog
 from django.conf import settings
@@ -172,15 +173,11 @@ def _settle_answer(claim: queue.Claim, listing: Listing, entry: SyncLog, sent: t
             code="ignored_by_channel",
             status=answer.http_status,
         )
-        _settle_failure(claim, listing, entry, refusal, took_ms, made_of=sent.made_of, shown=shown)
+        known = {} if shown is None else _shows(shown, sent)
+        _settle_failure(claim, listing, entry, refusal, took_ms, made_of=sent.made_of, known=known)
         return
     now = timezone.now()
-    told = {
-        "accepted_quantity": shown,
-        "accepted_at": now,
-        "sold_there": 0,
-        **sent.remembered(),
-    }
+    told = _shows(shown, sent)
     again = {"due_at": Coalesce("due_at", Value(sent.flight.look_again_at()))} if sent.flight.is_on else {}
     status = {"channel_status": answer.listing_status[:32]} if answer.listing_status else {}
     with transaction.atomic():
@@ -212,7 +209,7 @@ def _settle_failure(
     took_ms: int,
     *,
     made_of: inputs.Inputs,
-    shown: int | None = None,
+    known: dict[str, Any] | None = None,
 ) -> None:
     """Write down why it failed and when to try again; an account's failure stops the account, not the listing."""
     if refusal.code == "circuit_open":  # nothing was sent: no try, no entry, and no turn while the line is dead
@@ -226,14 +223,14 @@ def _settle_failure(
         # Nobody is there: that is the account's pause, not this listing's. Afterwards the riskiest goes first again.
         budget.rest(listing.connector_id, settings.CHANNEL_BREAKER_SECONDS)
         pause = timedelta()
-    known = {"accepted_quantity": shown, "accepted_at": timezone.now(), "sold_there": 0} if shown is not None else {}
+    known = known or {}
     with transaction.atomic():
         _close_log(
             entry,
             SyncLog.Status.ERROR,
             took_ms,
             http_status=refusal.status or None,
-            **_told_of(made_of, shown),
+            **_told_of(made_of, known.get("accepted_quantity")),
             error_code=refusal.code,
             error_message=str(refusal)[:500],
         )
@@ -270,6 +267,11 @@ def _close_log(entry: SyncLog, status: SyncLog.Status, took_ms: int, **outcome: 
     SyncLog.objects.filter(pk=entry.pk, timestamp=entry.timestamp).update(  # with its time: looks into one month only
         status=status, duration_ms=took_ms, finished_at=timezone.now(), **outcome
     )
+
+
+def _shows(shown: int, sent: telling.Sent) -> dict[str, Any]:
+    """Return what is known of a listing that the channel just showed with this number."""
+    return {"accepted_quantity": shown, "accepted_at": timezone.now(), "sold_there": 0, **sent.remembered(shown)}
 
 
 def _told_of(made_of: inputs.Inputs, shown: int | None) -> dict[str, object]:

@@ -163,7 +163,7 @@ TARGETS = f"""
 SELECT l.id, l.connector_id, c.calls_per_minute, l.due_at IS NOT NULL OR l.lease_expires_at IS NOT NULL,
        greatest(extract(epoch FROM now() - coalesce(l.due_at, l.lease_expires_at)), 0)::float8,
        CASE WHEN c.shadow_since IS NULL THEN l.accepted_quantity - l.sold_there ELSE l.shadow_quantity END,
-       l.held_at IS NOT NULL,
+       l.held_at IS NOT NULL, l.due_at IS NOT NULL AND l.due_trigger = 'manual',
        rate.units_per_hour
          * exp(-greatest(extract(epoch FROM now() - rate.as_of), 0)::float8 / 3600 / {RATE_MEMORY_HOURS}),
        CASE WHEN stock.is_known THEN stock.pool END,
@@ -197,12 +197,25 @@ class Target:
     waited_seconds: float
     shown: int | None
     is_held: bool
+    is_by_hand: bool
     units_per_hour: float
     number: int | None
 
 
 def _target(row: Sequence[Any]) -> Target:
-    listing_id, connector_id, calls_per_minute, is_due, waited_seconds, shown, is_held, rate, pool, *rule = row
+    (
+        listing_id,
+        connector_id,
+        calls_per_minute,
+        is_due,
+        waited_seconds,
+        shown,
+        is_held,
+        is_by_hand,
+        rate,
+        pool,
+        *rule,
+    ) = row
     return Target(
         listing_id=listing_id,
         connector_id=connector_id,
@@ -211,6 +224,7 @@ def _target(row: Sequence[Any]) -> Target:
         waited_seconds=waited_seconds,
         shown=shown,
         is_held=is_held,
+        is_by_hand=is_by_hand,
         units_per_hour=rate or 0.0,
         number=None if pool is None else publishable(int(pool), Rule(*rule)),
     )
@@ -229,29 +243,28 @@ def targets_of(listing_ids: Collection[int]) -> dict[int, int]:
     return {target.listing_id: target.number for target in targets if target.number is not None}
 
 
-def _line_up(condition: str, parameters: Sequence[Any] = (), *, by_hand: bool = False) -> int:
+def _line_up(condition: str, parameters: Sequence[Any] = ()) -> int:
     """Line up what is due of the listings that the condition names. Returns how many."""
     with connection.cursor() as cursor:
         cursor.execute(TARGETS.format(condition=f"{IS_RUNNING} AND {IS_DUE} AND {condition}"), parameters)
         targets = [_target(row) for row in cursor]
-    return _take_places(targets, by_hand=by_hand)
+    return _take_places(targets)
 
 
-def _take_places(targets: Sequence[Target], *, by_hand: bool = False, is_everything: bool = False) -> int:
+def _take_places(targets: Sequence[Target], *, is_everything: bool = False) -> int:
     """Give each listing its place, except for those that a wave of zeros holds back. Returns how many have one.
 
     Away from Redis nothing is lost: the next sweep lines them up.
     """
     zeros = [t for t in targets if t.number == 0 and t.shown != 0]
     held = {t.listing_id for t in zeros if t.is_held}
-    if not by_hand:
-        held |= waves.held_back([(t.connector_id, t.listing_id) for t in zeros if not t.is_held])
+    held |= waves.held_back([(t.connector_id, t.listing_id) for t in zeros if not t.is_held])
     waves.let_go(t.listing_id for t in targets if t.is_held and t.listing_id not in held)
     entries = [
         turns.Waiting(
             t.connector_id,
             t.listing_id,
-            risk.BY_HAND if by_hand else risk.score(t.shown, t.number, t.units_per_hour),
+            risk.score(t.shown, t.number, t.units_per_hour) + (risk.BY_HAND if t.is_by_hand else 0),
             t.waited_seconds,
         )
         for t in targets
@@ -285,9 +298,13 @@ def mark_now(listings: QuerySet[Listing], trigger: Listing.Trigger = Listing.Tri
 
     Those that sell no product, or whose stock the channel keeps itself, have no number to tell.
     """
-    ids = list(listings.filter(WRITABLE, product__isnull=False).values_list("pk", flat=True))
-    Listing.objects.filter(pk__in=ids).update(due_at=timezone.now(), due_trigger=trigger, **_cause_if_it_waited())
-    transaction.on_commit(lambda: _line_up("l.id = ANY(%s) AND l.held_at IS NULL", [ids], by_hand=True))
+    with transaction.atomic():
+        rows = (
+            listings.filter(WRITABLE, product__isnull=False).order_by("pk").select_for_update(no_key=True, of=("self",))
+        )
+        ids = list(rows.values_list("pk", flat=True))
+        Listing.objects.filter(pk__in=ids).update(due_at=timezone.now(), due_trigger=trigger, **_cause_if_it_waited())
+        transaction.on_commit(lambda: _line_up("l.id = ANY(%s)", [ids]))
     return len(ids)
 
 

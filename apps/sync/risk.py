@@ -17,8 +17,8 @@ QUIETEST_UNITS_PER_HOUR = 0.02
 SHOWN_TOO_MANY = 1e-5
 """What a unit shown too many weighs against one oversold: it decides between those that will not sell out."""
 
-BY_HAND = -1e12
-"""A person asked: before everything."""
+BY_HAND = -1e9
+"""Added to the score when a person asked: before everything, the riskiest first among themselves."""
 
 SOLD_OUT = -1e6
 """Scores below this are of listings that show something and have nothing."""

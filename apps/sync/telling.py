@@ -42,10 +42,10 @@ class Sent:
     flight: Flight
     anchor: Anchor
 
-    def remembered(self) -> dict[str, object]:
-        """Return the values of the listing from which the next push finds what is in flight."""
+    def remembered(self, shown: int) -> dict[str, object]:
+        """Return the values of the listing from which the next push finds what is in flight; it shows `shown` now."""
         return {
-            "sales_baseline": self.made_of.number + self.flight.units + self.anchor.units,
+            "sales_baseline": shown + self.flight.units + self.anchor.units,
             "sales_since": self.anchor.since,
             "in_flight_units": self.flight.units,
             "in_flight_since": self.flight.since,

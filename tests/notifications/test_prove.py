@@ -3,7 +3,7 @@
 import pytest
 from django.db import connection
 
-from apps.notifications.models import PickupCounter
+from apps.notifications.models import PickupCounter, Trouble
 from apps.notifications.prove import RULES, prove
 from apps.orders.models import Order
 from tests import factories
@@ -27,12 +27,27 @@ CORRUPTIONS = {
         "UPDATE notificacao SET reenvio = 3"
     ),
     "what was sent has a try that sent it": "UPDATE notificacao_tentativa SET outcome = 'refused'",
+    "a listing in error is one of an open trouble": (
+        "UPDATE integracao_anuncio SET sync_state = 'ERROR', last_error_code = 'item_closed',"
+        " updated_at = now() - interval '1 hour'"
+    ),
+    "no e-mail about a trouble waits long past its time": (
+        "UPDATE pendencia SET email_due_at = now() - interval '1 hour'"
+    ),
+    "a trouble is of its connector's tenant": (
+        "UPDATE pendencia SET tenant_id = (SELECT max(id) FROM tenant WHERE slug = 'charlie')"
+    ),
 }
 
 
 @pytest.fixture
 def told(counter: PickupCounter, mail_server: MailServer) -> Order:
     factories.TenantFactory(slug="charlie")
+    connector = counter.connector
+    factories.ListingFactory(tenant=connector.tenant, connector=connector)
+    Trouble.objects.create(
+        tenant=connector.tenant, connector=connector, kind=Trouble.Kind.LISTINGS, cause="rate_limited", count=1
+    )
     order = make_ready(counter)
     notify()
     return order
