@@ -13,9 +13,9 @@ it heard of that sale raises it again, and the unit is sold twice (contract §7.
   less what is shown and what is taken in now, it gives the units in flight now. A sale whose order comes at last is
   thus taken off once. Sales taken in and the stock are read in one snapshot of the database, so no order falls between.
 
-A number that a person lowered by hand at the channel looks the same, and so does a lower number of ours whose answer got
-lost. It is believed for `SYNC_IN_FLIGHT_SECONDS` while the hub searches for orders that no notice told of; then the
-hub's own number goes out.
+A number that a person lowered by hand at the channel looks the same, and so does a lower number of ours whose answer
+got lost. It is believed for `SYNC_IN_FLIGHT_SECONDS` while the hub searches for orders that no notice told of; then
+the hub's own number goes out.
 
 Orders are rooms to the right of this one: `events` gives this module its `Orders` when the apps are ready.
 """
