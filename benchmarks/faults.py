@@ -131,10 +131,8 @@ class Shop:
             Breaker(pk).close()
             budget.client().delete(f"{budget.KEY}{pk}", f"saldo:sync:{pk}:calls")
             with connection.cursor() as cursor:
-                cursor.execute(
-                    "UPDATE integracao_anuncio SET due_at = least(due_at, now()),"
-                    " lease_expires_at = least(lease_expires_at, now())"
-                )
+                cursor.execute("UPDATE integracao_anuncio SET due_at = now() WHERE due_at > now()")
+                cursor.execute("UPDATE integracao_anuncio SET lease_expires_at = now() WHERE lease_expires_at > now()")
             queue.sweep()
             self.work()
             if not Listing.objects.filter(due_at__isnull=False).exists():
@@ -168,14 +166,16 @@ class Shop:
     def compare(self) -> tuple[int, int, int]:
         """Return the writes in the journal since the last time, the rows of the log, and what they disagree on.
 
-        Each listing's writes must be its rows, in their order, with the same numbers and answers.
+        Each listing's writes must be its rows, in their order, with the same numbers and answers. A call that was
+        refused for its token and made again with another one is one try.
         """
         from apps.sync.models import SyncLog
 
         written: dict[str, list[tuple[int, int | None]]] = defaultdict(list)
         while entries := self.account.control.journal(after=self.seen_seq):
             for entry in entries:
-                if entry["method"] == "PUT" and entry["path"].startswith("/items/"):
+                is_write = entry["method"] == "PUT" and entry["path"].startswith("/items/")
+                if is_write and entry["status"] != 401:
                     answered = entry["status"] if not str(entry["fault"]).startswith("reset") else None
                     number = entry["body"]["available_quantity"]
                     written[entry["path"].removeprefix("/items/")].append((number, answered))
