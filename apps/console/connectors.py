@@ -325,9 +325,10 @@ def leave_shadow(request: HttpRequest, pk: int) -> HttpResponse:
 
 def _page(request: HttpRequest, row: Connector, form: ReplaceSecrets | None = None) -> HttpResponse:
     """Render the connector's page; with a form that was refused, 422."""
-    tested = _newest(row, Errand.Kind.TEST)
-    imported = _newest(row, Errand.Kind.IMPORT)
-    compared = _newest(row, Errand.Kind.RECONCILE)
+    of_row = Errand.objects.filter(tenant_id=row.tenant_id, connector=row)
+    newest = {errand.kind: errand for errand in of_row.order_by("kind", "-id").distinct("kind")}
+    tested, imported = newest.get(Errand.Kind.TEST), newest.get(Errand.Kind.IMPORT)
+    compared = newest.get(Errand.Kind.RECONCILE)
     is_administrator = access.membership_of(request).may_administer
     told = freshness.measure(tenant_id=row.tenant_id, connector_id=row.pk)
     offered = freshness.too_many(tenant_id=row.tenant_id, connector_id=row.pk)
