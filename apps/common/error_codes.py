@@ -139,6 +139,11 @@ ADVICE: dict[str, Advice] = {
         _("Open the connector, choose the place of each depot, then use “Synchronise now”."),
         LISTING_WAITS,
     ),
+    "zeros_held": Advice(
+        _("Too many listings would go to zero at once, so their zeros are held back until a person has looked."),
+        _("Open the connector: let the zeros through, or correct the stock if it did not run out."),
+        _("The channel still shows the old numbers of these listings, so what is not there can be sold."),
+    ),
     "depot_refused": Advice(
         _("The channel does not know one of the account's depots any more, or lets nobody sell from it."),
         _("Import the listings again, then choose the places of the depots anew."),

@@ -1,8 +1,8 @@
 """Find what keeps numbers from reaching the channels, group it by cause, and notice when it is gone.
 
-The sync does not know of this room: what is wrong stands in its rows (a listing in error, a connector that stopped),
-and this looks at them every few seconds. So nothing is told twice, nothing is lost, and 5,000 listings that the channel
-answers 429 are one trouble with a count.
+The sync does not know of this room: what is wrong stands in its rows (a listing in error or held back, a connector that
+stopped), and this looks at them every few seconds. So nothing is told twice, nothing is lost, and 5,000 listings that
+the channel answers 429 are one trouble with a count.
 """
 
 from django.db import connection, transaction
@@ -19,6 +19,11 @@ found AS (
       FROM integracao_anuncio l
      WHERE l.sync_state = 'ERROR' AND l.product_id IS NOT NULL
      GROUP BY l.tenant_id, l.connector_id, l.last_error_code
+    UNION ALL
+    SELECT l.tenant_id, l.connector_id, 'ANUNCIOS', 'zeros_held', count(*)  -- they wait for a person (sync/waves.py)
+      FROM integracao_anuncio l
+     WHERE l.held_at IS NOT NULL AND l.product_id IS NOT NULL
+     GROUP BY l.tenant_id, l.connector_id
     UNION ALL
     SELECT c.tenant_id, c.id, 'CONECTOR',
            CASE c.status WHEN 'REAUTORIZAR' THEN 'reauthorize' ELSE 'connector_stopped' END, 1

@@ -67,7 +67,7 @@ def test_five_thousand_equal_errors_are_one_line_and_one_email(account: Connecto
     tick()
     [mail] = mail_server.mails
     assert mail["To"] == "alice@loja.example"
-    assert mail["Subject"].startswith("ML Centro: 5000")
+    assert mail["Subject"].strip().startswith("ML Centro: 5000")
     text = mail.get_body(("plain",)).get_content()
     assert "/console/pendencias/" in text
     for _ in range(3):
@@ -141,6 +141,21 @@ def test_an_account_that_stopped_is_one_trouble(
     assert list(Trouble.objects.values_list("kind", "cause")) == ([("CONECTOR", cause)] if cause else [])
     assert len(mail_server.mails) == (1 if cause else 0)
     Connector.objects.update(status="ATIVO")
+    troubles.look()
+    assert not Trouble.objects.filter(closed_at__isnull=True).exists()
+
+
+def test_zeros_that_wait_for_a_person_are_told_to_one(account: Connector, mail_server: MailServer) -> None:
+    fail(account, 12)
+    mend()
+    Listing.objects.update(held_at=timezone.now())
+    troubles.look()
+    let_pass(seconds=61)
+    tick()
+    assert list(Trouble.objects.values_list("cause", "count")) == [("zeros_held", 12)]
+    [mail] = mail_server.mails
+    assert mail["Subject"].strip().startswith("ML Centro: 12")
+    Listing.objects.update(held_at=None)
     troubles.look()
     assert not Trouble.objects.filter(closed_at__isnull=True).exists()
 
