@@ -123,7 +123,8 @@ def _leave_to(claim: queue.Claim, speaker: Listing) -> None:
     """Let the listing that speaks for several tell the stock they share; nothing is told when it is right already."""
     if speaker.accepted_quantity != queue.target_of(speaker.pk):
         idle = Listing.objects.filter(pk=speaker.pk, due_at__isnull=True, lease_id__isnull=True)
-        if idle.update(due_at=timezone.now()):
+        why = {"cause_movement_id": claim.movement_id, "cause_trace_id": claim.trace_id}
+        if idle.update(due_at=timezone.now(), due_trigger=claim.trigger, **why):
             queue.line_up_again(speaker.pk)
     _settle(claim, attempts=0)
 

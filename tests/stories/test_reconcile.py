@@ -399,6 +399,9 @@ def test_every_kind_of_drift_is_found_named_and_repaired_only_when_safe(name: st
     may_be_due = {sku} if seed.kind in SENDING | waits else set()
     if seed.kind != "MIGRADO":  # its heirs take over the products, and with them the numbers
         assert due == may_be_due
+    if seed.kind in SENDING:
+        one = market.listing(sku)
+        assert (one.due_trigger, one.cause_movement_id) == ("reconcile", None)
     if seed.kind in SENDING | TAKING_IN:
         work_until_quiet()
         assert market.shown(sku) == queue.target_of(market.listing(sku).pk)
