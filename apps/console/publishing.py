@@ -15,7 +15,7 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods, require_POST
 
 from apps.connectors.models import Connector, Listing
-from apps.sync import queue
+from apps.sync import queue, sharing
 from apps.tenants import access, audit
 
 PARTS = ("margin_percent", "buffer_units", "end_when_units", "cap_units")
@@ -87,6 +87,13 @@ def let_zeros_through(request: HttpRequest, pk: int) -> HttpResponse:
     return redirect("console:connector", pk=pk)
 
 
+def _keep_for_sisters(row: Listing) -> None:
+    """Give the listings that share the stock the same rule: the channel shows one number on all of them."""
+    others = sharing.sisters(row).exclude(pk=row.pk)
+    ids = list(others.order_by("pk").select_for_update(no_key=True).values_list("pk", flat=True))
+    Listing.objects.filter(pk__in=ids).update(**{part: getattr(row, part) for part in PARTS})
+
+
 def _edit(request: HttpRequest, form: _Rule, *, name: str, back: str, of: str) -> HttpResponse:
     """Show the form, or keep what it says and write down who changed what."""
     if request.method == "POST":
@@ -97,9 +104,13 @@ def _edit(request: HttpRequest, form: _Rule, *, name: str, back: str, of: str) -
                 with transaction.atomic():
                     # these columns alone: the queue and the tokens change their own at any moment
                     form.save(commit=False).save(update_fields=[*changes, "updated_at"])
+                    if isinstance(form.instance, Listing):
+                        _keep_for_sisters(form.instance)
                     actor = f"user:{request.user.pk}"
                     audit.record(access.tenant_of(request), actor, "publication_rule_changed", of, changes=changes)
             messages.success(request, _("The rule is kept. Numbers that it changes reach the channel within a minute."))
             return redirect(back)
     context = {"form": form, "name": name, "back": back, "is_listing": isinstance(form, ListingRule)}
+    if isinstance(form.instance, Listing):
+        context["sisters"] = sharing.sisters(form.instance).exclude(pk=form.instance.pk).order_by("pk")
     return render(request, "console/publication.html", context, status=422 if form.errors else 200)

@@ -48,6 +48,22 @@ def test_a_rule_is_kept_and_written_down(listing: Listing) -> None:
     assert entry.details["changes"]["margin_percent"] == [100, 80]
 
 
+def test_listings_that_share_a_stock_share_the_rule(listing: Listing) -> None:
+    shared = {"user_product_id": "MLBU7", "capability": Listing.Capability.USER_PRODUCT}
+    Listing.objects.update(**shared)
+    same = {"tenant": listing.tenant, "connector": listing.connector, "product": listing.product}
+    factories.ListingFactory(**same, **shared)
+    other = factories.ListingFactory(**same, user_product_id="MLBU8", capability=Listing.Capability.USER_PRODUCT)
+    address = reverse("console:listing-rule", args=[listing.pk])
+    client = signed_in(listing)
+    assert "These listings share its stock" in client.get(address).content.decode()
+    client.post(address, {"margin_percent": "", "buffer_units": "3", "end_when_units": "", "cap_units": ""})
+    shown = Listing.objects.exclude(pk=other.pk).values_list("buffer_units", flat=True)
+    assert list(shown) == [3, 3]
+    other.refresh_from_db()
+    assert other.buffer_units is None
+
+
 def test_a_listing_departs_and_comes_back(listing: Listing) -> None:
     address = reverse("console:listing-rule", args=[listing.pk])
     client = signed_in(listing)
