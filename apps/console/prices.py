@@ -1,5 +1,7 @@
 """The price of a listing: a person gives it, the hub tells the channel."""
 
+import re
+from decimal import Decimal
 from typing import Any
 
 from django import forms
@@ -15,13 +17,24 @@ from apps.connectors.models import Listing, ListingPrice
 from apps.sync import pricing
 from apps.tenants import access, audit
 
+GROUPED = re.compile(r"\d{1,3}(\.\d{3})+,\d{1,2}")
+"""1.234,56: how prices of a thousand and more are written in Brazil."""
+
+
+class Reais(forms.DecimalField):
+    """An amount as people write it, the thousands grouped or not; never 1e5."""
+
+    def to_python(self, value: Any) -> Decimal | None:  # type: ignore[override]  # as the stubs have it, an int
+        text = str(value or "").strip()
+        if "e" in text.lower():
+            raise forms.ValidationError(self.error_messages["invalid"], code="invalid")
+        return super().to_python(text.replace(".", "") if GROUPED.fullmatch(text) else text)
+
 
 class Price(forms.Form):
     """A price in R$; `is_meant` appears when it is far from the last one."""
 
-    price = forms.DecimalField(
-        label=gettext_lazy("Price (R$)"), min_value=0.01, max_digits=12, decimal_places=2, localize=True
-    )
+    price = Reais(label=gettext_lazy("Price (R$)"), min_value=0.01, max_digits=12, decimal_places=2, localize=True)
     is_meant = forms.BooleanField(
         label=gettext_lazy("Yes, I mean this price"), required=False, widget=forms.HiddenInput()
     )

@@ -84,11 +84,18 @@ def test_a_price_is_given_and_due(connector: Connector, listing: Listing) -> Non
     assert "79.90" in client.get(reverse("console:listing", args=[listing.pk])).content.decode()
 
 
-@pytest.mark.parametrize("price", ["0", "-1", "abc", "", "1.234", "99999999999"])
+@pytest.mark.parametrize("price", ["0", "-1", "abc", "", "1.234", "1e5", "99999999999"])
 def test_what_is_no_price_is_refused(connector: Connector, listing: Listing, price: str) -> None:
     answer = sign_in(connector).post(reverse("console:price", args=[listing.pk]), {"price": price})
     assert answer.status_code == 422
     assert not ListingPrice.objects.exists()
+
+
+def test_a_price_is_read_as_it_is_written_here(connector: Connector, listing: Listing) -> None:
+    page, headers = reverse("console:price", args=[listing.pk]), {"accept-language": "pt-br"}
+    for written, price in (("1.234,56", "1234.56"), ("12.345.678,9", "12345678.90"), ("79,90", "79.90")):
+        answer = sign_in(connector).post(page, {"price": written}, headers=headers)
+        assert (answer.status_code, ListingPrice.objects.get().price) == (302, Decimal(price))
 
 
 def test_a_slip_is_asked_about(connector: Connector, listing: Listing) -> None:
