@@ -34,12 +34,14 @@ STATES: dict[State, Badge] = {
     State.WAITING: Badge(gettext_lazy("In the queue"), "info", "clock"),
     State.RETRY: Badge(gettext_lazy("Waits for its next try"), "warn", "clock"),
     State.HELD: Badge(gettext_lazy("Held: too many zeros at once, see the connector"), "warn", "pause"),
+    State.SHADOWED: Badge(gettext_lazy("Shadow: computed, not sent"), "warn", "pause"),
     State.DIFFERS: Badge(gettext_lazy("Differs: the comparison finds it within a minute"), "warn", "clock"),
     State.RIGHT: Badge(gettext_lazy("The channel shows this number"), "ok", "check"),
 }
 HINDRANCES: dict[Hindrance, str | Promise] = {
     Hindrance.STOPPED: gettext_lazy("The connector is stopped: nothing of this account is told until it works again."),
     Hindrance.SWITCHED_OFF: gettext_lazy("The integration is switched off: nothing is told until it is on again."),
+    Hindrance.SHADOWED: gettext_lazy("The connector is in shadow mode: numbers are computed and logged, none is sent."),
     Hindrance.LEFT_ALONE: gettext_lazy("The channel does not answer, so it is left alone for a moment."),
 }
 
@@ -120,6 +122,8 @@ def in_words(step: Step) -> tuple[str, int]:
         "buffer": _("Held back: %(rule)s"),
         "end": _("Zero at %(rule)s or fewer"),
         "cap": _("At most %(rule)s"),
+        "in_flight": _("Sold there, not heard of yet: %(rule)s"),
+        "depots": _("What the channel's depots have of it"),
     }
     return texts[step.name] % {"rule": step.rule}, step.units
 

@@ -81,7 +81,11 @@ class HoldAnswer(msgspec.Struct, rename="camel"):
 
 
 class StepAnswer(msgspec.Struct, rename="camel"):
-    """One step of the arithmetic: `pool`, `margin`, `buffer`, `end` or `cap`; `units` are left after it."""
+    """One step of the arithmetic; `units` are left after it.
+
+    `pool`, `margin`, `buffer`, `end`, `cap`, `in_flight` (sold there, not heard of yet) or `depots` (what lies at no
+    depot's place is not offered).
+    """
 
     step: str
     rule: int | None
@@ -108,8 +112,8 @@ class WhyAnswer(msgspec.Struct, rename="camel"):
 
     `number` is what it should show now (null while the hub was told of no stock), `shown` what the channel last said.
     `state`: `not_mapped`, `kept_by_channel`, `stock_unknown`, `being_told`, `in_queue`, `retry`, `held` (one zero of
-    too many at once waits for a person), `right`, or `differs`, which the comparison finds within a minute. `heldUpBy`:
-    `connector_stopped`, `switched_off`, `circuit_open` or null.
+    too many at once waits for a person), `right`, `shadowed` (computed, not sent), or `differs`, which the comparison
+    finds within a minute. `heldUpBy`: `connector_stopped`, `switched_off`, `shadow_mode`, `circuit_open` or null.
     """
 
     listing_id: int

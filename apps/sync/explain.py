@@ -11,6 +11,7 @@ from uuid import UUID
 
 from django.db.models import Sum
 from django.utils import timezone
+from msgspec import structs
 
 from apps.connectors import breaker
 from apps.connectors.models import Listing
@@ -31,7 +32,7 @@ PLACES_MAX = 50
 class Step:
     """One step from the stock to the number: `units` after it, and what the rule says there."""
 
-    name: str  # pool, margin, buffer, end, cap
+    name: str  # pool, margin, buffer, end, cap, in_flight, depots
     rule: int | None
     units: int
 
@@ -90,6 +91,7 @@ class State(Enum):
     WAITING = "in_queue"
     RETRY = "retry"
     HELD = "held"  # one zero of too many at once: a person must let it through (waves.py)
+    SHADOWED = "shadowed"  # computed and logged, not sent: the account is in shadow mode
     DIFFERS = "differs"  # nothing is under way: the comparison finds it within a minute
     RIGHT = "right"
 
@@ -99,6 +101,7 @@ class Hindrance(Enum):
 
     STOPPED = "connector_stopped"
     SWITCHED_OFF = "switched_off"
+    SHADOWED = "shadow_mode"
     LEFT_ALONE = "circuit_open"
 
 
@@ -130,6 +133,8 @@ class Why:
 def explain(listing: Listing) -> Why:
     """Return why a listing shows its number. `listing` comes with its connector and tenant; six small queries."""
     made_of = inputs.read(listing.pk) if listing.product_id else None
+    if made_of and listing.in_flight_units > 0:  # as it was told; in_flight.py decides for how long that is believed
+        made_of = structs.replace(made_of, in_flight=listing.in_flight_units)
     places = [place.location_id for place in made_of.places] if made_of else []
     holds, besides = _holds(listing, places)
     elsewhere = _elsewhere(listing, places)
@@ -142,7 +147,7 @@ def explain(listing: Listing) -> Why:
 
 
 def steps_of(made_of: Inputs) -> tuple[Step, ...]:
-    """Return the arithmetic of `allocation.publishable`, step by step; only those steps that the rule has."""
+    """Return the way to the number, step by step, as `Inputs.number` goes it; only those steps that there are."""
     rule, units = made_of.rule, made_of.pool
     steps = [Step("pool", None, units)]
     if rule.margin_percent != 100:
@@ -157,6 +162,10 @@ def steps_of(made_of: Inputs) -> tuple[Step, ...]:
     if rule.cap_units is not None:
         units = min(units, rule.cap_units)
         steps.append(Step("cap", rule.cap_units, units))
+    if made_of.in_flight > 0:
+        steps.append(Step("in_flight", made_of.in_flight, made_of.whole))
+    if made_of.number != made_of.whole:
+        steps.append(Step("depots", None, made_of.number))
     return tuple(steps)
 
 
@@ -194,7 +203,7 @@ def _missing_units(made_of: Inputs, goal: int) -> int | None:
     margin = made_of.margin_percent
     if margin == 0:
         return None
-    needed = -(-(goal + made_of.buffer_units) * 100 // margin)
+    needed = -(-(goal + made_of.buffer_units + made_of.in_flight) * 100 // margin)
     return max(0, needed - made_of.pool)
 
 
@@ -283,7 +292,9 @@ def state_of(listing: Listing, made_of: Inputs | None) -> State:
         return State.RETRY
     if listing.due_at or listing.lease_expires_at:
         return State.WAITING
-    return State.RIGHT if listing.accepted_quantity == made_of.number else State.DIFFERS
+    if listing.accepted_quantity == made_of.number:
+        return State.RIGHT
+    return State.SHADOWED if listing.connector.is_shadow else State.DIFFERS
 
 
 def hindrance_of(listing: Listing) -> Hindrance | None:
@@ -293,6 +304,8 @@ def hindrance_of(listing: Listing) -> Hindrance | None:
         return Hindrance.STOPPED
     if not flags.is_on(listing.tenant, flags.integration(connector.kind)):
         return Hindrance.SWITCHED_OFF
+    if connector.is_shadow:
+        return Hindrance.SHADOWED
     if breaker.states([connector.pk])[connector.pk] is not breaker.State.CLOSED:
         return Hindrance.LEFT_ALONE
     return None

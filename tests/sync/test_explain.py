@@ -7,6 +7,7 @@ from uuid import uuid4
 import pytest
 from django.core.cache import cache
 from django.utils import timezone
+from msgspec import structs
 
 from apps.connectors.breaker import Breaker
 from apps.connectors.models import Connector, Listing
@@ -208,6 +209,28 @@ def test_the_newest_try_that_ended_is_the_channels_word(listing: Listing) -> Non
 def test_where_it_stands(listing: Listing, changed: dict[str, object], state: State) -> None:
     Listing.objects.filter(pk=listing.pk).update(**changed)
     assert explain.explain(Listing.objects.select_related("connector", "tenant").get()).state is state
+
+
+def test_in_shadow_mode_nothing_is_promised_to_be_sent(listing: Listing) -> None:
+    Listing.objects.update(accepted_quantity=3, due_at=None)
+    Connector.objects.update(shadow_since=timezone.now())
+    why = explain.explain(Listing.objects.select_related("connector", "tenant").get())
+    assert (why.state, why.hindrance) == (State.SHADOWED, Hindrance.SHADOWED)
+
+
+def test_sales_in_flight_are_a_step_of_the_number(listing: Listing) -> None:
+    Listing.objects.update(accepted_quantity=8, in_flight_units=2, in_flight_since=timezone.now())
+    why = explain.explain(Listing.objects.select_related("connector", "tenant").get())
+    assert why.steps == (Step("pool", None, 10), Step("in_flight", 2, 8))
+    assert (why.number, why.state) == (8, State.RIGHT)
+    assert why.wanted is not None
+    assert (why.wanted.goal, why.wanted.changes[0]) == (9, Change(Way.UNITS, 1))
+
+
+def test_what_lies_at_no_depot_is_a_step_of_the_number() -> None:
+    made_of = structs.replace(of(Place(1, "S1", 6), Place(2, "S2", 4)), depots=(("D1", 1),))
+    assert explain.steps_of(made_of)[-1] == Step("depots", None, made_of.number)
+    assert made_of.number == 6
 
 
 def test_a_product_that_was_never_received_has_no_number(db: None) -> None:
