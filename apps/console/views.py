@@ -213,8 +213,10 @@ def sync_listing(request: HttpRequest, pk: int) -> HttpResponse:
     row = _listing_or_404(request, pk)
     if queue.mark_now(access.owned(request, Listing.objects.filter(pk=row.pk))):
         messages.success(request, _("%(listing)s is next in the queue; the result shows here.") % {"listing": row})
-    else:
+    elif row.product_id is None:
         messages.warning(request, _("%(listing)s sells no product yet: choose its product first.") % {"listing": row})
+    else:
+        messages.warning(request, _("The channel itself counts the stock of %(listing)s.") % {"listing": row})
     return back_to(request, reverse("console:listing", args=[row.pk]))
 
 

@@ -350,6 +350,14 @@ def test_synchronise_now_makes_the_listing_due(shop: Shop, bob: Client) -> None:
     assert other.due_at is None
 
 
+def test_a_listing_that_the_channel_counts_is_not_said_to_sell_nothing(shop: Shop, bob: Client) -> None:
+    Listing.objects.filter(pk=shop.listing.pk).update(capability=Listing.Capability.FULL)
+    page = bob.post(address("sync-now", shop), follow=True).content.decode()
+    assert "ainda não vende nenhum produto" not in page
+    shop.listing.refresh_from_db()
+    assert shop.listing.due_at is None
+
+
 def test_a_button_never_leads_to_another_site(shop: Shop, bob: Client) -> None:
     answer = bob.post(address("sync-now", shop), {"next": "https://evil.example/"})
     assert answer["Location"] == address("listing", shop)
