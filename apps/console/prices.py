@@ -32,7 +32,7 @@ class Reais(forms.DecimalField):
 
 
 class Price(forms.Form):
-    """A price in R$; `is_meant` appears when it is far from the last one."""
+    """A price in R$; `is_meant` appears when it is the first one, or far from the last."""
 
     price = Reais(label=gettext_lazy("Price (R$)"), min_value=0.01, max_digits=12, decimal_places=2, localize=True)
     is_meant = forms.BooleanField(
@@ -47,7 +47,7 @@ class Price(forms.Form):
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def edit(request: HttpRequest, pk: int) -> HttpResponse:
-    """Show and change a listing's price; one far from the last is asked about twice."""
+    """Show and change a listing's price; the first, and one far from the last, is asked about twice."""
     row = access.owned_or_404(request, Listing.objects.select_related("connector__tenant", "product"), pk=pk)
     known = ListingPrice.objects.filter(listing=row).first()
     form = Price(request.POST if request.method == "POST" else None, initial={"price": known.price if known else None})
@@ -59,14 +59,23 @@ def edit(request: HttpRequest, pk: int) -> HttpResponse:
             price, is_meant = form.cleaned_data["price"], form.cleaned_data["is_meant"]
             actor = f"user:{request.user.pk}"
             try:
+                if not is_meant and not (known and known.accepted_price):
+                    raise pricing.PriceJump  # nothing to compare it with: a slip would go out unseen
                 pricing.ask(row, price, actor=actor, is_meant=is_meant)
             except pricing.PriceJump:
                 form.fields["is_meant"].widget = forms.CheckboxInput()
-                text = _("That is over %(percent)s%% away from the last price; nothing was changed. Is it right?")
-                form.add_error("price", text % {"percent": pricing.JUMP_PERCENT})
+                form.add_error("price", _doubt(known))
             else:
                 audit.record(row.connector.tenant, actor, "price_asked", f"listing:{row.pk}", price=str(price))
                 messages.success(request, _("The price goes to the channel at once; the result shows here."))
                 return redirect("console:listing", pk=pk)
     context = {"listing": row, "known": known, "form": form}
     return render(request, "console/price.html", context, status=422 if form.errors else 200)
+
+
+def _doubt(known: ListingPrice | None) -> str:
+    """Return why a price is asked about once more."""
+    if known and known.accepted_price:
+        text = _("That is over %(percent)s%% away from the last price; nothing was changed. Is it right?")
+        return text % {"percent": pricing.JUMP_PERCENT}
+    return _("This would be the first price from here; nothing was changed yet. Is it right?")

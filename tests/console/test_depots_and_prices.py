@@ -78,7 +78,7 @@ def test_strangers_and_readers_change_nothing(connector: Connector, listing: Lis
 
 def test_a_price_is_given_and_due(connector: Connector, listing: Listing) -> None:
     client, page = sign_in(connector), reverse("console:price", args=[listing.pk])
-    assert client.post(page, {"price": "79.90"}).status_code == 302
+    assert client.post(page, {"price": "79.90", "is_meant": "on"}).status_code == 302
     row = ListingPrice.objects.get()
     assert (row.price, row.due_at is not None, row.asked_by[:5]) == (Decimal("79.90"), True, "user:")
     assert "79.90" in client.get(reverse("console:listing", args=[listing.pk])).content.decode()
@@ -94,13 +94,16 @@ def test_what_is_no_price_is_refused(connector: Connector, listing: Listing, pri
 def test_a_price_is_read_as_it_is_written_here(connector: Connector, listing: Listing) -> None:
     page, headers = reverse("console:price", args=[listing.pk]), {"accept-language": "pt-br"}
     for written, price in (("1.234,56", "1234.56"), ("12.345.678,9", "12345678.90"), ("79,90", "79.90")):
-        answer = sign_in(connector).post(page, {"price": written}, headers=headers)
+        answer = sign_in(connector).post(page, {"price": written, "is_meant": "on"}, headers=headers)
         assert (answer.status_code, ListingPrice.objects.get().price) == (302, Decimal(price))
 
 
 def test_a_slip_is_asked_about(connector: Connector, listing: Listing) -> None:
     client, page = sign_in(connector), reverse("console:price", args=[listing.pk])
-    client.post(page, {"price": "100"})
+    first = client.post(page, {"price": "100"})
+    assert first.status_code == 422
+    assert 'type="checkbox" name="is_meant"' in first.content.decode()
+    client.post(page, {"price": "100", "is_meant": "on"})
     ListingPrice.objects.update(accepted_price=100)
     answer = client.post(page, {"price": "10"})
     assert answer.status_code == 422
