@@ -8,12 +8,19 @@ from django.db import connection
 
 from apps.console.proof import prove_all
 from apps.tenants import identity, rate_limit
-from tests import emptying
+from tests import dealing, emptying
 
 
 def pytest_configure() -> None:
     """Empty the database between transactional tests in our own, quicker way."""
     emptying.install()
+
+
+@pytest.hookimpl(trylast=True)  # after pytest-django, which puts tests that commit last
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """In one of several processes, have the longest files come first."""
+    if hasattr(config, "workerinput"):
+        dealing.longest_first(items)
 
 
 @pytest.fixture(autouse=True)

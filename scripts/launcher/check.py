@@ -1,5 +1,11 @@
-"""`scripts/test`: the whole check, or with arguments pytest alone."""
+"""`scripts/test`: the whole check, or with arguments pytest alone.
 
+The whole check runs the tests in several processes at once, because a test waits for PostgreSQL or HTTP most of the
+time. Each process has servers of its own (tests/servers.py) and takes the next file when it is done with one.
+"""
+
+import contextlib
+import os
 import subprocess
 import tempfile
 from collections.abc import Sequence
@@ -21,7 +27,8 @@ STATIC_CHECKS = {
     "Migrations are complete": ["manage.py", "makemigrations", "--check", "--dry-run"],
     "Django's checks": ["manage.py", "check", "--fail-level", "WARNING"],
 }
-NO_TESTS_COLLECTED = 5
+PROCESSES_MAX = 4
+EVERY_TEST = ["-m", ""]  # the slow ones, too, which pytest.ini leaves out
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -30,6 +37,7 @@ def main(arguments: Sequence[str]) -> int:
     browser = find_browser()
     if arguments:
         return _pytest(arguments, browser)
+    processes = test_processes()
     failed = _static_checks()
     if not _passes(
         "Smoke run (scripts/up --smoke)", ["-m", "scripts.launcher", "up", "--smoke"], child_environment({})
@@ -37,10 +45,9 @@ def main(arguments: Sequence[str]) -> int:
         failed.append("Smoke run")
     with step("Browser"), tempfile.TemporaryDirectory() as folder:
         browser = ensure_browser(Path(folder) / "apt.log")
-    for label, selection in (("Tests", "not slow"), ("Slow tests", "slow")):
-        say(f"\n  {label}")
-        if _pytest(["-m", selection], browser) not in (0, NO_TESTS_COLLECTED):
-            failed.append(label)
+    say(f"\n  Tests, in {processes} {'process' if processes == 1 else 'processes at once'}")
+    if _pytest([*EVERY_TEST, *_dealt_out(processes)], browser) != 0:
+        failed.append("Tests")
     if failed:
         raise LauncherError(f"Failed: {', '.join(failed)}. What each had to say is above.")
     say("\n  Everything passed.")
@@ -73,7 +80,44 @@ def _passes(label: str, command: list[str], environment: dict[str, str]) -> bool
     return True
 
 
+def test_processes() -> int:
+    """Return how many processes the whole check's tests run in: SALDO_TEST_PROCESSES, else one a core, at most four.
+
+    Raises:
+        LauncherError: the setting is not a whole number from 1.
+    """
+    wanted = os.environ.get("SALDO_TEST_PROCESSES", "")
+    if not wanted:
+        return min(os.cpu_count() or 1, PROCESSES_MAX)
+    if not (wanted.isascii() and wanted.isdigit() and int(wanted) > 0):
+        raise LauncherError(
+            f"SALDO_TEST_PROCESSES is {wanted!r}, which is not a number of processes: nothing was tested. Set 1, 2, 3 "
+            "or 4, or leave it out for one a core."
+        )
+    return min(int(wanted), PROCESSES_MAX)
+
+
+def _dealt_out(processes: int) -> list[str]:
+    """Return what makes pytest deal out files to so many processes, in the order of tests/dealing.py."""
+    return ["-n", str(processes), "--dist", "loadfile", "--no-loadscope-reorder"] if processes > 1 else []
+
+
 def _pytest(arguments: Sequence[str], browser: str | None) -> int:
-    """Run pytest in the foreground; returns its exit code. Ctrl-C goes to it as to us."""
+    """Run pytest in the foreground; returns its exit code.
+
+    Ctrl-C goes to it as to us: it stops its processes and their servers and says what had failed, and we wait for that.
+    """
     environment = child_environment({"SALDO_BROWSER": browser} if browser else {})
-    return subprocess.run([PYTHON, "-m", "pytest", *arguments], cwd=ROOT, env=environment, check=False).returncode
+    running = subprocess.Popen([PYTHON, "-m", "pytest", *arguments], cwd=ROOT, env=environment)
+    try:
+        return running.wait()
+    except KeyboardInterrupt:
+        _wait_though_interrupted(running)
+        raise
+
+
+def _wait_though_interrupted(running: "subprocess.Popen[bytes]") -> None:
+    """Wait for the end, however often Ctrl-C is pressed: pytest hears it, too, and hurries by itself."""
+    while running.returncode is None:
+        with contextlib.suppress(KeyboardInterrupt):
+            running.wait()
