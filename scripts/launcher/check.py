@@ -36,8 +36,8 @@ def main(arguments: Sequence[str]) -> int:
     install.ensure_installed("development")
     browser = find_browser()
     if arguments:
-        return _pytest(arguments, browser)
-    processes = test_processes()
+        return run_pytest(arguments, browser)
+    processes = process_count()
     failed = _static_checks()
     if not _passes(
         "Smoke run (scripts/up --smoke)", ["-m", "scripts.launcher", "up", "--smoke"], child_environment({})
@@ -46,7 +46,7 @@ def main(arguments: Sequence[str]) -> int:
     with step("Browser"), tempfile.TemporaryDirectory() as folder:
         browser = ensure_browser(Path(folder) / "apt.log")
     say(f"\n  Tests, in {processes} {'process' if processes == 1 else 'processes at once'}")
-    if _pytest([*EVERY_TEST, *_dealt_out(processes)], browser) != 0:
+    if run_pytest([*EVERY_TEST, *dealt_out(processes)], browser) != 0:
         failed.append("Tests")
     if failed:
         raise LauncherError(f"Failed: {', '.join(failed)}. What each had to say is above.")
@@ -80,7 +80,7 @@ def _passes(label: str, command: list[str], environment: dict[str, str]) -> bool
     return True
 
 
-def test_processes() -> int:
+def process_count() -> int:
     """Return how many processes the whole check's tests run in: SALDO_TEST_PROCESSES, else one a core, at most four.
 
     Raises:
@@ -97,12 +97,12 @@ def test_processes() -> int:
     return min(int(wanted), PROCESSES_MAX)
 
 
-def _dealt_out(processes: int) -> list[str]:
+def dealt_out(processes: int) -> list[str]:
     """Return what makes pytest deal out files to so many processes, in the order of tests/dealing.py."""
     return ["-n", str(processes), "--dist", "loadfile", "--no-loadscope-reorder"] if processes > 1 else []
 
 
-def _pytest(arguments: Sequence[str], browser: str | None) -> int:
+def run_pytest(arguments: Sequence[str], browser: str | None) -> int:
     """Run pytest in the foreground; returns its exit code.
 
     Ctrl-C goes to it as to us: it stops its processes and their servers and says what had failed, and we wait for that.
