@@ -1,5 +1,7 @@
 """The whole of Saldo as `scripts/up` runs it: web, worker and Beat as processes, with servers and a sandbox."""
 
+import contextlib
+import random
 import socket
 import subprocess
 import sys
@@ -81,6 +83,11 @@ class Stack:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a port for a server that is started later. None that the system gives away to whoever asks for any.
+
+    Those, from 32768 up, a sandbox or a client of another test process could hold by then.
+    """
+    while True:
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", random.randrange(20_000, 32_000)))
+            return int(probe.getsockname()[1])
