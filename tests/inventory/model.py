@@ -378,8 +378,7 @@ class Model:
                 anywhere[product] = anywhere.get(product, 0) + units
             else:
                 placed.append((product, location, units))
-                if location in left[product]:
-                    left[product][location] -= units
+                left[product][location] = left[product].get(location, 0) - units  # it has a balance from now on
         for product, units in sorted(anywhere.items()):
             places = {at: free for at, free in left[product].items() if among is None or at in among}
             if not places and promise.is_fact:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from apps.common import partitions
@@ -15,7 +16,7 @@ from apps.sync import queue, tasks
 from apps.sync.models import SyncLog
 from tests import emptying, factories
 
-PAST = timezone.now() - timedelta(minutes=1)  # a test's transaction began before any `now` of Python's
+PAST = Now() - timedelta(minutes=1)  # by the database's clock, whenever the test runs
 
 WHOLE = [("sync", "0002_sales_rates")]
 

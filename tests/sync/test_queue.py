@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 from django.db import IntegrityError, transaction
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from apps.connectors import budget
@@ -17,7 +18,7 @@ from apps.sync.models import SalesRate
 from apps.sync.turns import Turn
 from apps.tenants.models import Tenant
 
-PAST = timezone.now() - timedelta(minutes=1)  # a test's transaction began before any `now` of Python's
+PAST = Now() - timedelta(minutes=1)  # by the database's clock, whenever the test runs
 
 
 @dataclass
