@@ -230,6 +230,7 @@ def test_nothing_is_said_of_a_product_whose_stock_was_never_told(market: Market,
     assert market.shown("HAT") == 5
 
 
+@pytest.mark.timeout(600)
 def test_a_thousand_sales_each_told_five_times_in_any_order(market: Market) -> None:
     """1,000 notifications x 5, shuffled: 1,000 orders, 1,000 reservations, every number right."""
     market.control.notifications(enabled=False)
