@@ -380,9 +380,10 @@ class Model:
                 placed.append((product, location, units))
                 left[product][location] = left[product].get(location, 0) - units  # it has a balance from now on
         for product, units in sorted(anywhere.items()):
+            had = {place[1] for place in self.shelves if place[0] == product and (among is None or place[1] in among)}
+            if not had and promise.is_fact:
+                left[product].setdefault(min(at for at in self.locations if among is None or at in among), 0)
             places = {at: free for at, free in left[product].items() if among is None or at in among}
-            if not places and promise.is_fact:
-                places = {min(at for at in self.locations if among is None or at in among): 0}
             fullest = sorted(places, key=lambda at: (-places[at], at))
             taken = {}
             for at in fullest:
