@@ -38,6 +38,7 @@ class Ask:
     transfer: str | None = None
     other: int | None = None
     reverses: int | None = None
+    reversed_cost: Decimal | None = None  # of the receipt that is reversed; the ledger looks it up
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -248,8 +249,9 @@ class Model:
             return shelf.numbers()
         if ask.batch:
             shelf.batch(ask.batch, BATCH_DAYS[ask.batch])
-        self._cost(shelf, ask)
-        self._change(shelf, moment, shelf.share_out(delta, ask.batch))
+        parts = shelf.share_out(delta, ask.batch)
+        self._cost(shelf, ask, parts)
+        self._change(shelf, moment, parts)
         if ask.reverses is not None:
             self.reversed.add(ask.reverses)
         return shelf.numbers()
@@ -288,7 +290,8 @@ class Model:
                 if shelf.batches:
                     shelf.batches[number].quantity -= units
 
-    def _cost(self, shelf: Shelf, ask: Ask) -> None:
+    def _cost(self, shelf: Shelf, ask: Ask, parts: list[tuple[str, int]]) -> None:
+        """Move the average cost: a receipt does, and its reversal takes it back, batch by batch."""
         cost = ask.cost
         if ask.transfer:
             is_out = ask.kind == "TRANSFER_OUT"
@@ -302,6 +305,13 @@ class Model:
                 worth = shelf.on_hand * shelf.cost + ask.quantity * cost
                 cost = (worth / (shelf.on_hand + ask.quantity)).quantize(Decimal("0.0001"), ROUND_HALF_UP)
             shelf.cost = cost
+        if ask.reversed_cost is not None:
+            on_hand = shelf.on_hand
+            for _, units in parts:
+                if shelf.cost is not None and on_hand + units > 0:
+                    worth = max(on_hand * shelf.cost + units * ask.reversed_cost, Decimal(0))
+                    shelf.cost = (worth / (on_hand + units)).quantize(Decimal("0.0001"), ROUND_HALF_UP)
+                on_hand += units
 
     # --- promises
 

@@ -158,6 +158,7 @@ class LedgerMachine(RuleBasedStateMachine):
                     is_fact=True,
                     batch=ask.batch,
                     reverses=movement_id,
+                    reversed_cost=ask.cost,
                 )
             ]
         )
