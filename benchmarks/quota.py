@@ -14,6 +14,8 @@ they were), and exits 1 when the order by risk has more than the limit of either
 import argparse
 import random
 import sys
+from collections.abc import Collection
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.hub import open_account, play
@@ -63,10 +65,11 @@ def hour(sandbox_url: str, seed: int, order: str, per_minute: float) -> dict[str
     """Play the hour and return its figures. order: risk or fifo; per_minute: calls, 0 for no limit."""
     from apps.connectors import budget
     from apps.console.proof import prove_all
-    from apps.sync import push, queue
+    from apps.sync import in_flight, push, queue
     from apps.sync.turns import Turn
 
     shop = Shop(seed, sandbox_url, per_minute)
+    in_flight.register(shop)
     clock = shop.clock
     budget.clock = clock
     if order == "fifo":
@@ -138,6 +141,7 @@ class Shop:
         self.products = self.account.products
         self.numbers = {listing_id: number for number, listing_id in enumerate(self.account.listings)}
         self.left, self.shown = list(stock), list(stock)
+        self.sold_at: dict[int, list[datetime]] = {listing_id: [] for listing_id in self.account.listings}
         self.calls = self.oversold = 0
         self.exposure_unit_seconds = 0.0
         self._open([total * weight * 24 for weight in self.weights])
@@ -205,11 +209,25 @@ class Shop:
         if self.left[number] < 1:
             self.oversold += 1
         self.left[number] -= 1
+        self.sold_at[self.account.listings[number]].append(timezone.now())
         cause = ledger.Cause(
             actor="benchmark", source="ML", source_key=str(sale["order_id"]), occurred_at=timezone.now()
         )
         line = ledger.Line(product_id=self.products[number], quantity=1)
         ledger.reserve(self.account.tenant, [line], key=f"order:{sale['order_id']}", cause=cause, is_fact=True)
+
+    # What the sync asks of orders (`in_flight.Orders`): here each is taken in at the moment it is made.
+
+    def take_in(self, connector_id: int, *, at_most: int, seconds: float) -> bool:
+        """Nothing lies unread."""
+        return True
+
+    def units_sold(self, listing_ids: Collection[int], since: datetime) -> int:
+        """Return the units that were sold there since then."""
+        return sum(at >= since for listing_id in listing_ids for at in self.sold_at[listing_id])
+
+    def search_soon(self, connector_id: int) -> None:
+        """Every sale is known."""
 
     def told(self, listing_id: int) -> None:
         """Note that the channel was told the number as it is now."""
