@@ -275,6 +275,15 @@ WRITABLE = ~Q(logistic_type="fulfillment") & ~Q(capability__in=READ_ONLY)
 """The same as `Listing.is_writable`, for queries."""
 
 
+def lock(listings: models.QuerySet[Listing]) -> list[int]:
+    """Lock listings in the order of their ids and return these; call it in a transaction.
+
+    Whoever changes several does so first, so that no two wait for each other's rows for ever.
+    """
+    rows = listings.order_by("pk").select_for_update(no_key=True, of=("self",))
+    return list(rows.values_list("pk", flat=True))
+
+
 class Depot(models.Model):
     """A depot that an account sells from, as the channel names it, and which of the hub's places it is."""
 

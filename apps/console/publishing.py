@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods, require_POST
 
-from apps.connectors.models import Connector, Listing
+from apps.connectors.models import Connector, Listing, lock
 from apps.sync import queue, sharing
 from apps.tenants import access, audit
 
@@ -89,8 +89,7 @@ def let_zeros_through(request: HttpRequest, pk: int) -> HttpResponse:
 
 def _keep_for_sisters(row: Listing) -> None:
     """Give the listings that share the stock the same rule: the channel shows one number on all of them."""
-    others = sharing.sisters(row).exclude(pk=row.pk)
-    ids = list(others.order_by("pk").select_for_update(no_key=True).values_list("pk", flat=True))
+    ids = lock(sharing.sisters(row).exclude(pk=row.pk))
     Listing.objects.filter(pk__in=ids).update(**{part: getattr(row, part) for part in PARTS})
 
 

@@ -12,7 +12,7 @@ from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
-from apps.connectors.models import Connector, Listing
+from apps.connectors.models import Connector, Listing, lock
 from apps.sync import queue
 from apps.tenants import audit
 
@@ -70,7 +70,8 @@ def enter_shadow(connector: Connector, *, actor: str) -> bool:
             shadow_since=now, shadow_by=actor[:100], updated_at=now
         )
         if is_done:
-            Listing.objects.filter(connector=connector).update(shadow_quantity=F("accepted_quantity") - F("sold_there"))
+            ids = lock(Listing.objects.filter(connector=connector))
+            Listing.objects.filter(pk__in=ids).update(shadow_quantity=F("accepted_quantity") - F("sold_there"))
             audit.record(connector.tenant, actor, "connector.shadow_entered", f"connector:{connector.pk}")
             log.warning("connector_in_shadow", connector_id=connector.pk, actor=actor)
     return bool(is_done)
@@ -86,7 +87,7 @@ def leave_shadow(connector: Connector, *, actor: str) -> bool:
             shadow_since=None, shadow_by="", updated_at=timezone.now()
         )
         if is_done:
-            listings = Listing.objects.filter(connector=connector)
+            listings = Listing.objects.filter(pk__in=lock(Listing.objects.filter(connector=connector)))
             listings.update(shadow_quantity=None)
             queue.mark_now(listings)
             audit.record(connector.tenant, actor, "connector.shadow_left", f"connector:{connector.pk}")

@@ -182,6 +182,7 @@ def _settle_answer(claim: queue.Claim, listing: Listing, entry: SyncLog, sent: t
     again = {"due_at": Coalesce("due_at", Value(sent.flight.look_again_at()))} if sent.flight.is_on else {}
     status = {"channel_status": answer.listing_status[:32]} if answer.listing_status else {}
     with transaction.atomic():
+        sharing.lock_sisters(listing)
         _close_log(
             entry, SyncLog.Status.SUCCESS, took_ms, http_status=answer.http_status, **_told_of(sent.made_of, shown)
         )

@@ -21,7 +21,7 @@ from redis import RedisError
 
 from apps.common.slots import slot
 from apps.connectors import budget
-from apps.connectors.models import WRITABLE, Connector, Listing
+from apps.connectors.models import WRITABLE, Connector, Listing, lock
 from apps.inventory import feed
 from apps.inventory.models import Movement
 from apps.sync import risk, turns, waves
@@ -299,10 +299,7 @@ def mark_now(listings: QuerySet[Listing], trigger: Listing.Trigger = Listing.Tri
     Those that sell no product, or whose stock the channel keeps itself, have no number to tell.
     """
     with transaction.atomic():
-        rows = (
-            listings.filter(WRITABLE, product__isnull=False).order_by("pk").select_for_update(no_key=True, of=("self",))
-        )
-        ids = list(rows.values_list("pk", flat=True))
+        ids = lock(listings.filter(WRITABLE, product__isnull=False))
         Listing.objects.filter(pk__in=ids).update(due_at=timezone.now(), due_trigger=trigger, **_cause_if_it_waited())
         transaction.on_commit(lambda: _line_up("l.id = ANY(%s)", [ids]))
     return len(ids)

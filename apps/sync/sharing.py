@@ -8,7 +8,7 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from apps.connectors.channel import ChannelError
-from apps.connectors.models import WRITABLE, Listing
+from apps.connectors.models import WRITABLE, Listing, lock
 
 SHARING = (Listing.Capability.USER_PRODUCT, Listing.Capability.MULTI_ORIGIN)
 
@@ -38,6 +38,12 @@ def speaker_of(listing: Listing) -> Listing:
             permanent=True,
         )
     return min(rows, key=lambda row: (row.last_error_code != "", row.pk), default=listing)
+
+
+def lock_sisters(listing: Listing) -> None:
+    """Lock all that share the stock before one of them is settled; nothing for a listing that shares none."""
+    if listing.user_product_id and listing.capability in SHARING:
+        lock(sisters(listing))
 
 
 def settle_sisters(listing: Listing, **values: object) -> None:

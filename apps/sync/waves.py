@@ -13,7 +13,7 @@ import structlog
 from django.db import connection, transaction
 from django.utils import timezone
 
-from apps.connectors.models import Connector, Listing
+from apps.connectors.models import Connector, Listing, lock
 
 log = structlog.get_logger(__name__)
 
@@ -82,18 +82,15 @@ def let_go(listing_ids: Iterable[int]) -> None:
     ids = list(listing_ids)
     if ids:
         with transaction.atomic():
-            rows = Listing.objects.filter(pk__in=ids).order_by("pk").select_for_update(no_key=True)
-            Listing.objects.filter(pk__in=list(rows.values_list("pk", flat=True))).update(
-                held_at=None, zeroing_since=None
-            )
+            held = lock(Listing.objects.filter(pk__in=ids))
+            Listing.objects.filter(pk__in=held).update(held_at=None, zeroing_since=None)
 
 
 def release(connector: Connector) -> list[int]:
     """Let an account's held zeros through, and begin to count anew. Returns the listings; they still wait in line."""
     with transaction.atomic():
         Connector.objects.filter(pk=connector.pk).update(zeros_released_at=timezone.now())
-        held = Listing.objects.filter(connector=connector, held_at__isnull=False)
-        ids = list(held.order_by("pk").select_for_update(no_key=True).values_list("pk", flat=True))
+        ids = lock(Listing.objects.filter(connector=connector, held_at__isnull=False))
         Listing.objects.filter(pk__in=ids).update(held_at=None)
     log.info("zeros_released", connector_id=connector.pk, zeros=len(ids))
     return ids
