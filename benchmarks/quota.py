@@ -15,7 +15,8 @@ import argparse
 import random
 import sys
 from collections.abc import Collection
-from datetime import datetime
+from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.hub import open_account, play
@@ -70,6 +71,8 @@ def hour(sandbox_url: str, seed: int, order: str, per_minute: float) -> dict[str
 
     shop = Shop(seed, sandbox_url, per_minute)
     in_flight.register(shop)
+    # "sold within the last minute" means a minute of the played hour
+    vars(in_flight)["timezone"] = SimpleNamespace(now=shop.clock.now_as_moment)
     clock = shop.clock
     budget.clock = clock
     if order == "fifo":
@@ -118,6 +121,10 @@ class Clock:
 
     def __call__(self) -> float:
         return self.now
+
+    def now_as_moment(self) -> datetime:
+        """Return the simulated time as a moment."""
+        return datetime.fromtimestamp(self.now, UTC)
 
 
 class Shop:
@@ -209,7 +216,7 @@ class Shop:
         if self.left[number] < 1:
             self.oversold += 1
         self.left[number] -= 1
-        self.sold_at[self.account.listings[number]].append(timezone.now())
+        self.sold_at[self.account.listings[number]].append(self.clock.now_as_moment())
         cause = ledger.Cause(
             actor="benchmark", source="ML", source_key=str(sale["order_id"]), occurred_at=timezone.now()
         )
