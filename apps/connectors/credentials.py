@@ -30,6 +30,9 @@ OF_THE_APPLICATION = ("permission_missing", "unauthorized_application")
 
 SECRET_FIELDS = ("client_secret", "refresh_token", "access_token")
 
+ACCESS_COLUMNS = ("tenant_id", "access_token_enc", "access_token_expires_at")
+"""What opening the access token takes; it is read anew before every call, so no more than that."""
+
 
 def store(connector: Connector, **secrets: str) -> None:
     """Seal the given secrets (`client_secret=`, `refresh_token=`, `access_token=`) into the saved connector's row."""
@@ -81,7 +84,7 @@ class ConnectorTokens:
 
     def access_token(self) -> str:
         """Return the cached access token, or refresh when it is missing or about to end. Raises ChannelError."""
-        connector = Connector.objects.get(pk=self.connector_id)
+        connector = Connector.objects.only(*ACCESS_COLUMNS).get(pk=self.connector_id)
         current = self._open(connector, "access_token")
         expires_at = connector.access_token_expires_at
         if expires_at and expires_at > timezone.now() + timedelta(seconds=EXPIRY_MARGIN_SECONDS):

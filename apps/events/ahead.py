@@ -36,11 +36,11 @@ class UnreadOrders:
         Those that another worker has, or that wait for another try, are left and count as unread.
         """
         ends_at = time.monotonic() + seconds
-        taken = 0
-        while taken < at_most and time.monotonic() < ends_at and _is_any_unread(connector_id):
-            if not inbox.process_next(orders_of=connector_id):
+        for _taken in range(at_most):
+            if not _is_any_unread(connector_id):
+                return True
+            if time.monotonic() >= ends_at or not inbox.process_next(orders_of=connector_id):
                 break
-            taken += 1
         return not _is_any_unread(connector_id)
 
     def units_sold(self, listing_ids: Collection[int], since: datetime) -> int:

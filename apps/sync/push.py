@@ -14,7 +14,7 @@ from typing import Any
 import structlog
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, transaction
-from django.db.models import Value
+from django.db.models import Q, Value
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
@@ -87,20 +87,19 @@ def _push(claim: queue.Claim, claimed_at: float) -> None:
     if claim.was_interrupted:
         close_interrupted(claim.listing_id)
     listing = Listing.objects.select_related("connector").get(pk=claim.listing_id)
-    made_of = inputs.read(listing.pk) if listing.is_writable else None
-    if made_of is None or listing.product_id is None:
-        _settle(claim, attempts=0)
-        return
     try:
         speaker = sharing.speaker_of(listing)
     except ChannelError as refusal:
-        entry = _open_log(claim, listing, listing.product_id, made_of)
-        _settle_failure(claim, listing, entry, refusal, 0, made_of=made_of)
+        _settle_unshareable(claim, listing, refusal)
         return
     if speaker.pk != listing.pk:
         _leave_to(claim, speaker)
         return
-    entry = _open_log(claim, listing, listing.product_id, made_of)
+    number = telling.begin(listing)
+    if number is None:
+        _settle(claim, attempts=0)
+        return
+    entry = _open_log(claim, listing, number.made_of)
     if time.monotonic() - claimed_at > queue.LEASE_SECONDS - CALLS_MAX_SECONDS:
         return  # held up for too long: somebody else may be telling this listing a newer number by now
     if listing.connector.is_shadow:
@@ -108,15 +107,21 @@ def _push(claim: queue.Claim, claimed_at: float) -> None:
         return
     started = time.monotonic()
     try:
-        sent = _send(listing, made_of)
+        sent = telling.send(number)
     except telling.NotTold as failure:
         _settle_failure(claim, listing, entry, failure.refusal, _elapsed_ms(started), made_of=failure.made_of)
     else:
         _settle_answer(claim, listing, entry, sent, _elapsed_ms(started))
 
 
-def _send(listing: Listing, made_of: inputs.Inputs) -> telling.Sent:
-    return telling.send(listing, made_of)
+def _settle_unshareable(claim: queue.Claim, listing: Listing, refusal: ChannelError) -> None:
+    """Write down that listings which share one stock contradict each other."""
+    made_of = telling.made_of(listing)
+    if made_of is None:
+        _settle(claim, attempts=0)
+        return
+    entry = _open_log(claim, listing, made_of)
+    _settle_failure(claim, listing, entry, refusal, 0, made_of=made_of)
 
 
 def _leave_to(claim: queue.Claim, speaker: Listing) -> None:
@@ -141,10 +146,10 @@ def close_interrupted(listing_id: int) -> None:
     )
 
 
-def _open_log(claim: queue.Claim, listing: Listing, product_id: int, made_of: inputs.Inputs) -> SyncLog:
+def _open_log(claim: queue.Claim, listing: Listing, made_of: inputs.Inputs) -> SyncLog:
     return SyncLog.objects.create(
         tenant_id=listing.tenant_id,
-        product_id=product_id,
+        product_id=listing.product_id,
         connector_id=listing.connector_id,
         listing=listing,
         marketplace=listing.connector.kind,
@@ -177,7 +182,6 @@ def _settle_answer(claim: queue.Claim, listing: Listing, entry: SyncLog, sent: t
         known = {} if shown is None else _shows(shown, sent)
         _settle_failure(claim, listing, entry, refusal, took_ms, made_of=sent.made_of, known=known)
         return
-    now = timezone.now()
     told = _shows(shown, sent)
     again = {"due_at": Coalesce("due_at", Value(sent.flight.look_again_at()))} if sent.flight.is_on else {}
     status = {"channel_status": answer.listing_status[:32]} if answer.listing_status else {}
@@ -199,8 +203,15 @@ def _settle_answer(claim: queue.Claim, listing: Listing, entry: SyncLog, sent: t
         )
         if is_ours:
             sharing.settle_sisters(listing, **told)
-        Connector.objects.filter(pk=listing.connector_id).update(last_sync_at=now)
+        _note_synced(listing.connector_id)
     log.info("stock_pushed", listing_id=listing.pk, old=entry.old_value, new=shown, duration_ms=took_ms)
+
+
+def _note_synced(connector_id: int) -> None:
+    """Note that the account takes numbers: once a second is enough, and else every push would wait for its row."""
+    now = timezone.now()
+    is_old = Q(last_sync_at__isnull=True) | Q(last_sync_at__lt=now - timedelta(seconds=1))
+    Connector.objects.filter(is_old, pk=connector_id).update(last_sync_at=now)
 
 
 def _settle_failure(

@@ -13,9 +13,13 @@ from apps.connectors.models import WRITABLE, Listing, lock
 SHARING = (Listing.Capability.USER_PRODUCT, Listing.Capability.MULTI_ORIGIN)
 
 
+def _shares(listing: Listing) -> bool:
+    return bool(listing.user_product_id) and listing.capability in SHARING
+
+
 def sisters(listing: Listing) -> QuerySet[Listing]:
     """Return the listings that show the same stock and may be told it, `listing` among them."""
-    if not listing.user_product_id or listing.capability not in SHARING:
+    if not _shares(listing):
         return Listing.objects.filter(pk=listing.pk)
     same = Q(connector_id=listing.connector_id, user_product_id=listing.user_product_id, capability__in=SHARING)
     return Listing.objects.filter(same, WRITABLE, product__isnull=False)
@@ -26,7 +30,7 @@ def speaker_of(listing: Listing) -> Listing:
 
     Raises ChannelError when they are mapped to different products: each would overwrite the other's number for ever.
     """
-    if not listing.user_product_id or listing.capability not in SHARING:
+    if not _shares(listing):
         return listing
     rows = list(sisters(listing).order_by("pk").only("item_id", "product_id", "last_error_code", "accepted_quantity"))
     if len({row.product_id for row in rows}) > 1:
@@ -42,12 +46,14 @@ def speaker_of(listing: Listing) -> Listing:
 
 def lock_sisters(listing: Listing) -> None:
     """Lock all that share the stock before one of them is settled; nothing for a listing that shares none."""
-    if listing.user_product_id and listing.capability in SHARING:
+    if _shares(listing):
         lock(sisters(listing))
 
 
 def settle_sisters(listing: Listing, **values: object) -> None:
     """Write down for the others what the speaker was told: their number is the same."""
+    if not _shares(listing):
+        return
     others = sisters(listing).exclude(pk=listing.pk)
     others.update(
         due_at=None,

@@ -61,24 +61,36 @@ class NotTold(Exception):
         self.made_of = made_of
 
 
-def send(listing: Listing, made_of: Inputs) -> Sent:
-    """Tell the listing's channel its number.
+def made_of(listing: Listing) -> Inputs | None:
+    """Return what the listing should show now; None when it is not ours to tell, or its stock is not known."""
+    is_ours = listing.product_id is not None and listing.is_writable
+    return inputs.read(listing.pk) if is_ours else None
 
-    made_of: what the listing should show, as computed when the push began; computed again whenever time has passed.
-    Raises NotTold.
-    """
+
+def begin(listing: Listing) -> "Telling | None":
+    """Take in what lies unread of the account's orders, and compute the listing's number; None as `made_of`."""
+    if listing.product_id is None or not listing.is_writable:
+        return None
     has_depots = listing.capability == Listing.Capability.MULTI_ORIGIN
     # Where a version guards the stock, what is shown is read anyway, and tells of every sale.
     is_all_read = has_depots or in_flight.take_in(listing.connector_id)
-    telling = _Telling(listing, made_of, has_depots, sharing.ids_sharing(listing))
-    telling.compute(None)
+    sharing_ids = sharing.ids_sharing(listing)
+    with in_flight.snapshot():
+        anchor = in_flight.anchor(sharing_ids)
+        found = inputs.read(listing.pk)
+    return found and Telling(listing, found, has_depots, is_all_read, sharing_ids, anchor)
+
+
+def send(telling: "Telling") -> Sent:
+    """Tell the listing's channel its number, computed anew whenever something was read first. Raises NotTold."""
+    listing = telling.listing
     channel = credentials.open_connector(listing.connector, prepaid_calls=1)  # the turn's
     target = StockTarget(
         item_id=listing.item_id,
         variation_id=listing.variation_id,
         user_product_id=listing.user_product_id,
-        has_depots=has_depots,
-        reads_first=not is_all_read or telling.is_low(),
+        has_depots=telling.has_depots,
+        reads_first=not telling.is_all_read or telling.is_low(),
     )
     try:
         answer = channel.put_stock(target, telling.decide)
@@ -89,21 +101,26 @@ def send(listing: Listing, made_of: Inputs) -> Sent:
 
 
 @dataclass(slots=True)
-class _Telling:
-    """One listing's number on its way out."""
+class Telling:
+    """One listing's number on its way out.
+
+    is_all_read: no order of the account lay unread when it was computed.
+    driven: the depots whose number the hub decides.
+    """
 
     listing: Listing
     made_of: Inputs
     has_depots: bool
+    is_all_read: bool
     sharing_ids: list[int]
+    anchor: Anchor
     flight: Flight = field(default_factory=Flight)
-    anchor: Anchor | None = None
-    driven: frozenset[str] = frozenset()  # depots whose number the hub decides
+    driven: frozenset[str] = frozenset()
 
-    def compute(self, shown: int | None) -> None:
+    def compute(self, shown: int) -> None:
         """Compute the number as the ledger has it now, less what is in flight; one unknown by now stays as it was.
 
-        shown: what the channel was just seen to show; None when it was not looked at.
+        shown: what the channel was just seen to show.
         """
         with in_flight.snapshot():
             self.flight = in_flight.units(self.listing, self.sharing_ids, shown, is_guarded=self.has_depots)
@@ -117,8 +134,7 @@ class _Telling:
         That is near zero, and the nearer the faster it sells at this channel.
         """
         known = [units for units in (self.made_of.number, self.listing.accepted_quantity) if units is not None]
-        sold_lately = max(0, self.anchor.units) if self.anchor else 0
-        return min(known) <= settings.SYNC_READ_FIRST_UNITS + SELLING_MINUTES * sold_lately
+        return min(known) <= settings.SYNC_READ_FIRST_UNITS + SELLING_MINUTES * max(0, self.anchor.units)
 
     def decide(self, shown: StockShown | None) -> StockNumbers:
         """Return what to write, given what the channel shows (`channel.Decide`)."""
@@ -136,7 +152,7 @@ class _Telling:
         if self.has_depots:
             shown = sum(one.quantity for one in answer.depots if one.store_id in self.driven)
             answer = replace(answer, quantity=shown)
-        return Sent(answer, self.made_of, self.flight, self.anchor or in_flight.anchor(self.sharing_ids))
+        return Sent(answer, self.made_of, self.flight, self.anchor)
 
     def _depots(self, shown: StockShown) -> list[DepotStock]:
         """Return every depot of the product, those without stock there too, and note which ones the hub decides on.

@@ -22,8 +22,8 @@ POINTS: Points = {
     "the listings are marked, not committed": ("apps.sync.queue._mark_due", True),
     "the ledger is followed": ("apps.sync.queue.follow", True),
     "the listing is claimed": ("apps.sync.push._push", False),
-    "the log is opened, the call not made": ("apps.sync.push._send", False),
-    "the number is put, the log not finished": ("apps.sync.push._send", True),
+    "the log is opened, the call not made": ("apps.sync.telling.send", False),
+    "the number is put, the log not finished": ("apps.sync.telling.send", True),
     "the log is finished, the claim not ended": ("apps.sync.push._close_log", True),
     "the push is settled": ("apps.sync.push._push", True),
 }

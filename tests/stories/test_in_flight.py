@@ -19,7 +19,6 @@ from apps.sandbox.client import ControlError
 from apps.sandbox.server import Sandbox
 from apps.sync import push, queue, telling
 from apps.sync.in_flight import Anchor, Flight
-from apps.sync.inputs import Inputs
 from apps.sync.models import SyncLog
 from apps.sync.turns import Turn
 from tests.market import Market, let_time_pass, open_market, work_until_quiet
@@ -127,9 +126,9 @@ def test_an_order_that_cannot_be_read_makes_the_hub_look_before_it_tells(market:
 # --- what is lost ---------------------------------------------------------------------------------------------------
 
 
-def naive(listing: Listing, made_of: Inputs) -> telling.Sent:
+def naive(begun: telling.Telling) -> telling.Sent:
     """Tell the number as computed when the push began, with the newest version where there is one."""
-    number = made_of.number
+    listing, number = begun.listing, begun.made_of.number
     seen: list[StockNumbers] = []
 
     def decide(shown: StockShown | None) -> StockNumbers:
@@ -145,12 +144,12 @@ def naive(listing: Listing, made_of: Inputs) -> telling.Sent:
         has_depots=listing.capability == Listing.Capability.MULTI_ORIGIN,
     )
     answer = credentials.open_connector(listing.connector).put_stock(target, decide)
-    return telling.Sent(answer, made_of, Flight(), Anchor(timezone.now(), 0))
+    return telling.Sent(answer, begun.made_of, Flight(), Anchor(timezone.now(), 0))
 
 
 def oversold_units(market: Market, send: Callable[..., telling.Sent], monkeypatch: pytest.MonkeyPatch) -> int:
     """Let buyers buy the channel empty while the hub tells its number over and over; return the units sold twice."""
-    monkeypatch.setattr(push, "_send", send)
+    monkeypatch.setattr(telling, "send", send)
     market.control.notifications(delay_ms=200)
     is_over = threading.Event()
 

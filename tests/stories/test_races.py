@@ -25,8 +25,7 @@ from apps.inventory.models import Location
 from apps.orders import reading
 from apps.orders.models import Order
 from apps.sandbox.server import Sandbox
-from apps.sync import push, queue
-from apps.sync.inputs import Inputs
+from apps.sync import push, queue, telling
 from apps.sync.models import SyncLog
 from tests.market import Market, let_time_pass, open_market, orders_of, work_until_quiet
 
@@ -131,18 +130,18 @@ def test_a_listing_that_moves_to_the_channels_warehouse_leaves_its_old_orders_ri
 
 
 def test_an_old_number_that_arrives_last_does_not_stay(market: Market, monkeypatch: pytest.MonkeyPatch) -> None:
-    send, sent = push._send, []
+    send, sent = telling.send, []
 
-    def held_up(listing: Listing, made_of: Inputs) -> object:
-        sent.append(made_of.number)
+    def held_up(begun: telling.Telling) -> object:
+        sent.append(begun.made_of.number)
         if len(sent) == 1:  # longer than the lease: another worker tells a newer number meanwhile
-            Listing.objects.filter(pk=listing.pk).update(lease_expires_at=timezone.now() - timedelta(seconds=1))
+            Listing.objects.filter(pk=begun.listing.pk).update(lease_expires_at=timezone.now() - timedelta(seconds=1))
             market.receive("SHIRT", 50)
             work_until_quiet()
-        return send(listing, made_of)
+        return send(begun)
 
     market.receive("SHIRT", 1)
-    monkeypatch.setattr(push, "_send", held_up)
+    monkeypatch.setattr(telling, "send", held_up)
     work_until_quiet()
     assert sent[:2] == [11, 61]
     assert (market.shown("SHIRT"), market.listing("SHIRT").accepted_quantity) == (61, 61)
@@ -162,14 +161,14 @@ def test_an_account_whose_secrets_do_not_open_stops_alone(
 
 
 def test_a_defect_of_ours_on_one_listing_holds_up_no_other(market: Market, monkeypatch: pytest.MonkeyPatch) -> None:
-    send = push._send
+    send = telling.send
 
-    def breaks_on_shirts(listing: Listing, made_of: Inputs) -> object:
-        if listing.seller_sku == "SHIRT":
+    def breaks_on_shirts(begun: telling.Telling) -> object:
+        if begun.listing.seller_sku == "SHIRT":
             raise ZeroDivisionError
-        return send(listing, made_of)
+        return send(begun)
 
-    monkeypatch.setattr(push, "_send", breaks_on_shirts)
+    monkeypatch.setattr(telling, "send", breaks_on_shirts)
     market.receive("SHIRT", 1)
     market.receive("MUG", 1)
     work_until_quiet()
