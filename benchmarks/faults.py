@@ -121,6 +121,7 @@ class Shop:
         """End every lease and pause, as waiting would, and work until every number is told."""
         from django.db import connection
 
+        from apps.common import valkey
         from apps.connectors import budget
         from apps.connectors.breaker import Breaker
         from apps.connectors.models import Listing
@@ -129,7 +130,7 @@ class Shop:
         pk = self.account.connector.pk
         for _ in range(20):
             Breaker(pk).close()
-            budget.client().delete(f"{budget.KEY}{pk}", f"saldo:sync:{pk}:calls")
+            valkey.client().delete(f"{budget.KEY}{pk}", f"saldo:sync:{pk}:calls")
             with connection.cursor() as cursor:
                 cursor.execute("UPDATE integracao_anuncio SET due_at = now() WHERE due_at > now()")
                 cursor.execute("UPDATE integracao_anuncio SET lease_expires_at = now() WHERE lease_expires_at > now()")
@@ -205,7 +206,7 @@ class Shop:
                 pass
             connection.close()
             if (child := os.fork()) == 0:
-                push._close_log = lambda *_arguments, **_outcome: os.kill(os.getpid(), signal.SIGKILL)
+                vars(push)["_settle"] = lambda *_arguments, **_outcome: os.kill(os.getpid(), signal.SIGKILL)
                 push.push_next(WORKERS)
                 os._exit(0)
             os.waitpid(child, 0)
@@ -214,12 +215,12 @@ class Shop:
 
     def flush(self, count: int) -> None:
         """Empty Redis at a random moment of the road."""
-        from apps.connectors import budget
+        from apps.common import valkey
         from apps.sync import push, queue
 
         for _ in range(count):
             self.move(self.chance.randint(1, 8))
-            steps: list[Callable[[], object]] = [queue.follow, push.push_next, budget.client().flushall, queue.sweep]
+            steps: list[Callable[[], object]] = [queue.follow, push.push_next, valkey.client().flushall, queue.sweep]
             self.chance.shuffle(steps)
             for step in steps:
                 step()

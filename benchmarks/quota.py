@@ -97,7 +97,7 @@ def first_come_first_served(clock: "Clock") -> None:
     """Let each listing keep the place at which it came."""
     from dataclasses import replace
 
-    from apps.connectors import budget
+    from apps.common import valkey
     from apps.sync import turns
 
     line_up, number = turns.line_up, [0]
@@ -105,7 +105,7 @@ def first_come_first_served(clock: "Clock") -> None:
     def in_order(waiting: Any, ceilings: Any, **how: Any) -> None:
         fresh = []
         for entry in waiting:
-            place = budget.client().zscore(f"saldo:sync:{entry.connector_id}:risk", str(entry.listing_id))
+            place = valkey.client().zscore(f"saldo:sync:{entry.connector_id}:risk", str(entry.listing_id))
             number[0] += 1
             fresh.append(replace(entry, score=float(number[0]) if place is None else float(place)))
         line_up(fresh, ceilings, **how)

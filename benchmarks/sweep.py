@@ -35,7 +35,7 @@ def sweeps(sandbox_url: str, count: int) -> list[dict[str, Any]]:
     """Make the listings and sweep them three times, each in a forked process."""
     from django.db import connection
 
-    from apps.connectors import budget
+    from apps.common import valkey
     from apps.connectors.models import Connector, Listing
     from apps.inventory.models import FeedCursor
 
@@ -49,7 +49,7 @@ def sweeps(sandbox_url: str, count: int) -> list[dict[str, Any]]:
     Listing.objects.filter(pk__in=wrong).update(accepted_quantity=101)
     rows.append(_sweep("5 % wrong"))
     Listing.objects.update(accepted_quantity=101, due_at="2026-01-01T00:00Z")
-    budget.client().flushdb()
+    valkey.client().flushdb()
     rows.append(_sweep("all due, Redis empty"))
     return rows
 
@@ -64,7 +64,7 @@ def _sweep(case: str) -> dict[str, Any]:
     from django.db import connection
     from django.test.utils import CaptureQueriesContext
 
-    from apps.connectors import budget
+    from apps.common import valkey
     from apps.sync import queue
 
     connection.close()
@@ -79,7 +79,7 @@ def _sweep(case: str) -> dict[str, Any]:
         figures = {
             "case": case,
             "marked": marked,
-            "lined up": sum(budget.client().zcard(key) for key in budget.client().scan_iter("saldo:sync:*:risk")),
+            "lined up": sum(valkey.client().zcard(key) for key in valkey.client().scan_iter("saldo:sync:*:risk")),
             "seconds": round(seconds, 2),
             "memory added (MB)": round((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024, 1),
             "reads": len([text for text in sql if "SELECT l.id" in text[:60] or text.startswith("DECLARE")]),

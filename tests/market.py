@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from django.db import connection
 from redis import RedisError
 
+from apps.common import valkey
 from apps.connectors import budget
 from apps.connectors.breaker import Breaker
 from apps.connectors.connecting import connect
@@ -101,7 +102,7 @@ def let_time_pass() -> None:
     for connector_id in Connector.objects.values_list("pk", flat=True):
         Breaker(connector_id).close()
         with suppress(RedisError):
-            budget.client().delete(f"{budget.KEY}{connector_id}", f"saldo:sync:{connector_id}:calls")
+            valkey.client().delete(f"{budget.KEY}{connector_id}", f"saldo:sync:{connector_id}:calls")
     with connection.cursor() as cursor:
         cursor.execute(
             "UPDATE integracao_anuncio SET lease_expires_at = now() - interval '1 s' WHERE lease_expires_at IS NOT NULL"

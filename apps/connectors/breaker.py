@@ -17,9 +17,9 @@ from enum import Enum
 
 import structlog
 from django.conf import settings
-from django.core.cache import cache
 from redis import RedisError
 
+from apps.common.valkey import client
 from apps.connectors.channel import ChannelError
 
 log = structlog.get_logger(__name__)
@@ -49,8 +49,8 @@ class Breaker:
     def ask(self) -> None:
         """Return when a call may be made now. Raises ChannelError `circuit_open`, which passes by itself."""
         try:
-            state, seconds = _read(cache.get_many([self._failures, self._opens_until]), self.connector_id)
-            if state is State.HALF_OPEN and cache.add(self._probe, 1, PROBE_SECONDS):
+            state, seconds = _read(*client().mget(self._failures, self._opens_until))
+            if state is State.HALF_OPEN and client().set(self._probe, 1, nx=True, ex=PROBE_SECONDS):
                 return
         except RedisError:
             return
@@ -65,7 +65,7 @@ class Breaker:
     def answered(self) -> None:
         """Note that somebody answered, whatever it was: the breaker closes."""
         try:
-            if cache.get(self._failures) is not None:
+            if client().exists(self._failures):
                 self.close()
         except RedisError:
             log.warning("breaker_unknown", connector_id=self.connector_id)
@@ -73,20 +73,20 @@ class Breaker:
     def failed(self) -> None:
         """Note that nobody answered; one failure too many, or a failed probe, opens the breaker."""
         try:
-            cache.add(self._failures, 0, FORGET_SECONDS)
-            failures = cache.incr(self._failures)
+            failures = client().incr(self._failures)
+            client().expire(self._failures, FORGET_SECONDS)
             if 0 < settings.CHANNEL_BREAKER_FAILURES <= failures:
                 seconds = settings.CHANNEL_BREAKER_SECONDS
-                cache.set(self._opens_until, time.time() + seconds, FORGET_SECONDS + seconds)
-                cache.delete(self._probe)
+                client().set(self._opens_until, time.time() + seconds, ex=FORGET_SECONDS + seconds)
+                client().delete(self._probe)
                 log.warning("breaker_opened", connector_id=self.connector_id, failures=failures, seconds=seconds)
-        except (RedisError, ValueError):  # ValueError: flushed between the two commands
+        except RedisError:
             log.warning("breaker_unknown", connector_id=self.connector_id)
 
     def close(self) -> None:
         """Let calls through again, and forget the failures."""
-        was_open = cache.get(self._opens_until) is not None
-        cache.delete_many([self._failures, self._opens_until, self._probe])
+        was_open = client().get(self._opens_until) is not None
+        client().delete(self._failures, self._opens_until, self._probe)
         if was_open:
             log.info("breaker_closed", connector_id=self.connector_id)
 
@@ -94,22 +94,23 @@ class Breaker:
 def states(connector_ids: Iterable[int]) -> dict[int, State]:
     """Return the state of each connector's breaker, in one question; closed when Redis is away."""
     ids = list(connector_ids)
+    keys = [key for connector_id in ids for key in _keys(connector_id)[:2]]
     try:
-        found = cache.get_many([key for connector_id in ids for key in _keys(connector_id)[:2]])
+        found = client().mget(keys) if keys else []
     except RedisError:
-        found = {}
-    return {connector_id: _read(found, connector_id)[0] for connector_id in ids}
+        return dict.fromkeys(ids, State.CLOSED)
+    pairs = zip(found[::2], found[1::2], strict=True)
+    return {connector_id: _read(*pair)[0] for connector_id, pair in zip(ids, pairs, strict=True)}
 
 
 def _keys(connector_id: int) -> tuple[str, str, str]:
-    name = f"breaker:{connector_id}"
+    name = f"saldo:breaker:{connector_id}"
     return f"{name}:failures", f"{name}:open_until", f"{name}:probe"
 
 
-def _read(found: dict[str, float], connector_id: int) -> tuple[State, float]:
+def _read(failures: bytes | str | None, opens_until: bytes | str | None) -> tuple[State, float]:
     """Return the state that the two values stand for, and for how many seconds it stays open."""
-    failures, opens_until, _probe = _keys(connector_id)
-    if opens_until not in found or failures not in found:
+    if failures is None or opens_until is None:
         return State.CLOSED, 0.0
-    seconds = found[opens_until] - time.time()
+    seconds = float(opens_until) - time.time()
     return (State.OPEN, seconds) if seconds > 0 else (State.HALF_OPEN, 0.0)

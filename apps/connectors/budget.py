@@ -15,10 +15,9 @@ from functools import cache
 import redis
 import structlog
 from django.conf import settings
-from redis.backoff import NoBackoff
 from redis.commands.core import Script
-from redis.retry import Retry
 
+from apps.common.valkey import client
 from apps.connectors.breaker import Breaker
 
 log = structlog.get_logger(__name__)
@@ -29,8 +28,6 @@ RESERVED = 0.2
 
 RECOVERY_SECONDS = 600
 """From nothing back to the ceiling; half the rate comes back in half of it."""
-
-TIMEOUT_SECONDS = 0.5
 
 NO_LIMIT_A_SECOND = 1000
 """What "no limit" is taken as; no channel takes more."""
@@ -140,18 +137,6 @@ def _run(script: str, connector_id: int, *arguments: float) -> object:
     except redis.RedisError as error:
         log.warning("budget_unknown", connector_id=connector_id, reason=type(error).__name__)
         return None
-
-
-@cache
-def client() -> redis.Redis:
-    """Return this process's client. No retries: nothing kept there is worth waiting for."""
-    return redis.Redis.from_url(
-        settings.REDIS_URL,
-        socket_timeout=TIMEOUT_SECONDS,
-        socket_connect_timeout=TIMEOUT_SECONDS,
-        retry=Retry(NoBackoff(), 0),
-        decode_responses=True,
-    )
 
 
 @cache

@@ -47,13 +47,15 @@ def reveal(connector: Connector, field: str) -> str:
     return crypto.unseal(sealed, owner=_owner(connector, field)) if sealed else ""
 
 
-def open_connector(connector: Connector, *, prepaid_calls: int = 0) -> Channel:
+def open_connector(connector: Connector, *, prepaid_calls: int = 0, is_just_read: bool = False) -> Channel:
     """Return the connector's channel, with its tokens, behind its circuit breaker and its budget of calls.
 
-    prepaid_calls: how many of the next calls were counted before (`sync.turns`).
+    prepaid_calls: how many of the next calls were counted before (`sync.turns`). is_just_read: whether the row was
+    read a moment ago, so that the first call may use its token without reading it again.
     """
+    just_read = connector if is_just_read else None
     line = Budget(connector.pk, prepaid_calls=prepaid_calls)
-    return open_channel(connector.kind, ConnectorTokens(connector.pk), line)
+    return open_channel(connector.kind, ConnectorTokens(connector.pk, just_read), line)
 
 
 def ending(connector: Connector, field: str) -> str:
@@ -79,12 +81,14 @@ def reseal_all(connector: Connector) -> None:
 class ConnectorTokens:
     """Access tokens of one connector (`channel.TokenSource`)."""
 
-    def __init__(self, connector_id: int) -> None:
+    def __init__(self, connector_id: int, just_read: Connector | None = None) -> None:
         self.connector_id = connector_id
+        self._just_read = just_read
 
     def access_token(self) -> str:
         """Return the cached access token, or refresh when it is missing or about to end. Raises ChannelError."""
-        connector = Connector.objects.only(*ACCESS_COLUMNS).get(pk=self.connector_id)
+        connector = self._just_read or Connector.objects.only(*ACCESS_COLUMNS).get(pk=self.connector_id)
+        self._just_read = None
         current = self._open(connector, "access_token")
         expires_at = connector.access_token_expires_at
         if expires_at and expires_at > timezone.now() + timedelta(seconds=EXPIRY_MARGIN_SECONDS):

@@ -7,16 +7,16 @@ the number the channel's answer shows: a 200 that changed nothing is an error wi
 import random
 import time
 import uuid
-from datetime import timedelta
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
 import structlog
 from django.conf import settings
-from django.db import InterfaceError, OperationalError, transaction
-from django.db.models import Q, Value
-from django.db.models.functions import Coalesce
+from django.db import InterfaceError, OperationalError, connection, transaction
 from django.utils import timezone
+from psycopg.types.json import Jsonb
 
 from apps.connectors import breaker, budget, credentials
 from apps.connectors.channel import ChannelError
@@ -149,7 +149,7 @@ def close_interrupted(listing_id: int) -> None:
 def _open_log(claim: queue.Claim, listing: Listing, made_of: inputs.Inputs) -> SyncLog:
     return SyncLog.objects.create(
         tenant_id=listing.tenant_id,
-        product_id=listing.product_id,
+        product_id=listing.product_id or 0,  # what has a number has a product
         connector_id=listing.connector_id,
         listing=listing,
         marketplace=listing.connector.kind,
@@ -166,9 +166,8 @@ def _open_log(claim: queue.Claim, listing: Listing, made_of: inputs.Inputs) -> S
 
 def _settle_shadow(claim: queue.Claim, entry: SyncLog) -> None:
     """Write down what would have been told (pausing.py)."""
-    with transaction.atomic():
-        _close_log(entry, SyncLog.Status.SHADOW, 0)
-        _settle(claim, attempts=0, shadow_quantity=entry.new_value)
+    outcome = {"status": SyncLog.Status.SHADOW, "duration_ms": 0}
+    _settle(claim, entry, outcome, attempts=0, shadow_quantity=entry.new_value)
 
 
 def _settle_answer(claim: queue.Claim, listing: Listing, entry: SyncLog, sent: telling.Sent, took_ms: int) -> None:
@@ -183,15 +182,20 @@ def _settle_answer(claim: queue.Claim, listing: Listing, entry: SyncLog, sent: t
         _settle_failure(claim, listing, entry, refusal, took_ms, made_of=sent.made_of, known=known)
         return
     told = _shows(shown, sent)
-    again = {"due_at": Coalesce("due_at", Value(sent.flight.look_again_at()))} if sent.flight.is_on else {}
-    status = {"channel_status": answer.listing_status[:32]} if answer.listing_status else {}
+    status: dict[str, Any] = {"channel_status": answer.listing_status[:32]} if answer.listing_status else {}
+    outcome = {
+        "status": SyncLog.Status.SUCCESS,
+        "duration_ms": took_ms,
+        "http_status": answer.http_status,
+        **_told_of(sent.made_of, shown),
+    }
     with transaction.atomic():
         sharing.lock_sisters(listing)
-        _close_log(
-            entry, SyncLog.Status.SUCCESS, took_ms, http_status=answer.http_status, **_told_of(sent.made_of, shown)
-        )
         is_ours = _settle(
             claim,
+            entry,
+            outcome,
+            look_again_at=sent.flight.look_again_at() if sent.flight.is_on else None,
             sync_state=Listing.SyncState.SUCCESS,
             attempts=0,
             **({"zeroing_since": None} if shown else {}),
@@ -199,19 +203,18 @@ def _settle_answer(claim: queue.Claim, listing: Listing, entry: SyncLog, sent: t
             last_error_code="",
             **told,
             **status,
-            **again,
         )
         if is_ours:
             sharing.settle_sisters(listing, **told)
-        _note_synced(listing.connector_id)
+        _note_synced(listing.connector)
     log.info("stock_pushed", listing_id=listing.pk, old=entry.old_value, new=shown, duration_ms=took_ms)
 
 
-def _note_synced(connector_id: int) -> None:
+def _note_synced(connector: Connector) -> None:
     """Note that the account takes numbers: once a second is enough, and else every push would wait for its row."""
     now = timezone.now()
-    is_old = Q(last_sync_at__isnull=True) | Q(last_sync_at__lt=now - timedelta(seconds=1))
-    Connector.objects.filter(is_old, pk=connector_id).update(last_sync_at=now)
+    if connector.last_sync_at is None or connector.last_sync_at < now - timedelta(seconds=1):
+        Connector.objects.filter(pk=connector.pk).update(last_sync_at=now)
 
 
 def _settle_failure(
@@ -237,24 +240,24 @@ def _settle_failure(
         budget.rest(listing.connector_id, settings.CHANNEL_BREAKER_SECONDS)
         pause = timedelta()
     known = known or {}
-    with transaction.atomic():
-        _close_log(
-            entry,
-            SyncLog.Status.ERROR,
-            took_ms,
-            http_status=refusal.status or None,
-            **_told_of(made_of, known.get("accepted_quantity")),
-            error_code=refusal.code,
-            error_message=str(refusal)[:500],
-        )
-        _settle(
-            claim,
-            sync_state=state,
-            due_at=timezone.now() + pause,
-            last_error=str(refusal)[:500],
-            last_error_code=refusal.code,
-            **known,
-        )
+    outcome = {
+        "status": SyncLog.Status.ERROR,
+        "duration_ms": took_ms,
+        "http_status": refusal.status or None,
+        "error_code": refusal.code,
+        "error_message": str(refusal)[:500],
+        **_told_of(made_of, known.get("accepted_quantity")),
+    }
+    _settle(
+        claim,
+        entry,
+        outcome,
+        due_at=timezone.now() + pause,
+        sync_state=state,
+        last_error=str(refusal)[:500],
+        last_error_code=refusal.code,
+        **known,
+    )
     if refusal.account:
         credentials.stop(listing.connector_id, refusal)
     log.warning("stock_push_failed", listing_id=listing.pk, code=refusal.code, attempt=claim.attempt)
@@ -276,12 +279,6 @@ def pause_after(attempt: int) -> timedelta:
     return timedelta(seconds=seconds * random.uniform(0.75, 1.25))  # noqa: S311  jitter, not a secret
 
 
-def _close_log(entry: SyncLog, status: SyncLog.Status, took_ms: int, **outcome: object) -> None:
-    SyncLog.objects.filter(pk=entry.pk, timestamp=entry.timestamp).update(  # with its time: looks into one month only
-        status=status, duration_ms=took_ms, finished_at=timezone.now(), **outcome
-    )
-
-
 def _shows(shown: int, sent: telling.Sent) -> dict[str, Any]:
     """Return what is known of a listing that the channel just showed with this number."""
     return {"accepted_quantity": shown, "accepted_at": timezone.now(), "sold_there": 0, **sent.remembered(shown)}
@@ -289,25 +286,58 @@ def _shows(shown: int, sent: telling.Sent) -> dict[str, Any]:
 
 def _told_of(made_of: inputs.Inputs, shown: int | None) -> dict[str, object]:
     """Return what the log keeps of a number that was written; it may have been computed again since the row began."""
-    return {"new_value": made_of.number, "inputs": made_of.stored(), "shown_value": shown}
+    return {"new_value": made_of.number, "inputs": Jsonb(made_of.stored()), "shown_value": shown}
 
 
-def _settle(claim: queue.Claim, **values: object) -> bool:
-    """End the claim. A worker that lost its lease speaks of the past and ends nothing; False then.
+SETTLE = """
+UPDATE integracao_anuncio
+   SET lease_id = NULL, lease_expires_at = NULL, updated_at = now(), due_at = {due_at}{values}
+ WHERE id = %s AND lease_id = %s
+RETURNING due_at IS NOT NULL
+"""
 
-    What it sent may have arrived after a newer number, though: so what the channel shows is no longer known, and the
-    listing is told again. What became due meanwhile stands in line again.
+NOTHING: Mapping[str, Any] = {}
+
+CLOSE = "UPDATE marketplace_sync_logs SET finished_at = now(){values} WHERE id = %s AND timestamp = %s"
+# with its time: that looks into one month only
+
+
+def _settle(
+    claim: queue.Claim,
+    entry: SyncLog | None = None,
+    outcome: Mapping[str, Any] = NOTHING,
+    *,
+    due_at: datetime | None = None,
+    look_again_at: datetime | None = None,
+    **values: Any,
+) -> bool:
+    """End the claim, and with it the log's entry, in one statement.
+
+    outcome: what the entry is to say. due_at: when the listing is told again in any case. look_again_at: when, unless
+    its stock moved meanwhile. values: of the listing. Returns False for a worker that lost its lease: it speaks of the
+    past and ends nothing. What it sent may have arrived after a newer number, though: so what the channel shows is no
+    longer known, and the listing is told again. What became due meanwhile stands in line again.
     """
-    same = Listing.objects.filter(pk=claim.listing_id)
-    ended = same.filter(lease_id=claim.lease_id).update(
-        lease_id=None, lease_expires_at=None, updated_at=timezone.now(), **values
-    )
-    if not ended:
-        same.filter(product__isnull=False).update(accepted_quantity=None, due_at=timezone.now())
+    sql = SETTLE.format(due_at="%s" if due_at else "coalesce(due_at, %s)", values=_assigned(values))
+    parameters: list[Any] = [due_at or look_again_at, *values.values(), claim.listing_id, claim.lease_id]
+    if entry is not None:
+        sql = f"WITH entry AS ({CLOSE.format(values=_assigned(outcome))}) {sql}"
+        parameters = [*outcome.values(), entry.pk, entry.timestamp, *parameters]
+    with connection.cursor() as cursor:
+        cursor.execute(sql, parameters)
+        ended = cursor.fetchone()
+    is_due = ended is not None and ended[0]
+    if ended is None:
+        late = Listing.objects.filter(pk=claim.listing_id, product__isnull=False)
+        is_due = bool(late.update(accepted_quantity=None, due_at=timezone.now()))
         log.warning("stock_push_came_late", listing_id=claim.listing_id)
-    if same.filter(due_at__isnull=False).exists():
+    if is_due:
         transaction.on_commit(partial(queue.line_up_again, claim.listing_id))
-    return bool(ended)
+    return ended is not None
+
+
+def _assigned(values: Iterable[str]) -> str:
+    return "".join(f", {name} = %s" for name in values)  # columns have the names of their fields
 
 
 def _elapsed_ms(started: float) -> int:

@@ -78,13 +78,13 @@ def begin(listing: Listing) -> "Telling | None":
     with in_flight.snapshot():
         anchor = in_flight.anchor(sharing_ids)
         found = inputs.read(listing.pk)
-    return found and Telling(listing, found, has_depots, is_all_read, sharing_ids, anchor)
+    return None if found is None else Telling(listing, found, has_depots, is_all_read, sharing_ids, anchor)
 
 
 def send(telling: "Telling") -> Sent:
     """Tell the listing's channel its number, computed anew whenever something was read first. Raises NotTold."""
     listing = telling.listing
-    channel = credentials.open_connector(listing.connector, prepaid_calls=1)  # the turn's
+    channel = credentials.open_connector(listing.connector, prepaid_calls=1, is_just_read=True)  # the turn's
     target = StockTarget(
         item_id=listing.item_id,
         variation_id=listing.variation_id,
@@ -117,10 +117,10 @@ class Telling:
     flight: Flight = field(default_factory=Flight)
     driven: frozenset[str] = frozenset()
 
-    def compute(self, shown: int) -> None:
+    def compute(self, shown: int | None) -> None:
         """Compute the number as the ledger has it now, less what is in flight; one unknown by now stays as it was.
 
-        shown: what the channel was just seen to show.
+        shown: what the channel was just seen to show; None when it did not say.
         """
         with in_flight.snapshot():
             self.flight = in_flight.units(self.listing, self.sharing_ids, shown, is_guarded=self.has_depots)

@@ -20,6 +20,7 @@ from functools import cache
 
 from redis.commands.core import Script
 
+from apps.common import valkey
 from apps.connectors import budget
 from apps.sync.risk import SOLD_OUT
 
@@ -127,7 +128,7 @@ def line_up(waiting: Iterable[Waiting], ceilings: dict[int, float], *, is_everyt
     ceilings: each account's calls a second, 0 for no limit. is_everything: these are all that is due anywhere, so
     from now on Redis knows.
     """
-    redis, now = budget.client(), budget.clock()
+    redis, now = valkey.client(), budget.clock()
     by_connector: dict[int, list[Waiting]] = defaultdict(list)
     for entry in waiting:
         by_connector[entry.connector_id].append(entry)
@@ -167,7 +168,7 @@ def end(turn: Turn, *, was_used: bool) -> None:
 def leave(connector_id: int, listing_ids: Iterable[int]) -> None:
     """Take listings out of their account's queue."""
     ids = [str(listing_id) for listing_id in listing_ids]
-    queue, redis = _queue(connector_id), budget.client()
+    queue, redis = _queue(connector_id), valkey.client()
     for start in range(0, len(ids), CHUNK):
         redis.zrem(f"{queue}:risk", *ids[start : start + CHUNK])
         redis.zrem(f"{queue}:since", *ids[start : start + CHUNK])
@@ -176,7 +177,7 @@ def leave(connector_id: int, listing_ids: Iterable[int]) -> None:
 def waiting_counts(connector_ids: Iterable[int]) -> dict[int, int]:
     """Return how many listings of each account stand in its queue."""
     ids = list(connector_ids)
-    with budget.client().pipeline(transaction=False) as together:
+    with valkey.client().pipeline(transaction=False) as together:
         for connector_id in ids:
             together.zcard(f"{_queue(connector_id)}:risk")
         return dict(zip(ids, together.execute(), strict=True))
@@ -188,9 +189,9 @@ def _queue(connector_id: int) -> str:
 
 @cache
 def _take() -> Script:
-    return budget.client().register_script(TAKE)
+    return valkey.client().register_script(TAKE)
 
 
 @cache
 def _end() -> Script:
-    return budget.client().register_script(END)
+    return valkey.client().register_script(END)

@@ -24,7 +24,7 @@ POINTS: Points = {
     "the listing is claimed": ("apps.sync.push._push", False),
     "the log is opened, the call not made": ("apps.sync.telling.send", False),
     "the number is put, the log not finished": ("apps.sync.telling.send", True),
-    "the log is finished, the claim not ended": ("apps.sync.push._close_log", True),
+    "log and claim are ended, not committed": ("apps.sync.push._settle", True),
     "the push is settled": ("apps.sync.push._push", True),
 }
 

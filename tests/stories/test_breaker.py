@@ -5,9 +5,10 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from django.core.cache import cache
+import redis
 from django.test import Client
 
+from apps.common.valkey import client
 from apps.connectors import breaker, credentials
 from apps.connectors.breaker import Breaker, State
 from apps.connectors.channel import ChannelError
@@ -30,7 +31,7 @@ def state(market: Market) -> State:
 
 def let_it_half_open(market: Market) -> None:
     """Let the open breaker's time end, as waiting would."""
-    cache.set(f"breaker:{market.connector.pk}:open_until", 1.0)
+    client().set(f"saldo:breaker:{market.connector.pk}:open_until", 1.0)
 
 
 def ask(market: Market, order_id: str = "1") -> str:
@@ -113,9 +114,9 @@ def test_an_open_breaker_uses_up_no_try_and_the_sale_comes_in_afterwards(market:
     assert state(market) is State.CLOSED
 
 
-def test_without_redis_calls_go_through(market: Market, soon: None, settings: Any) -> None:
-    away = {**settings.CACHES["default"], "LOCATION": "unix:///nonexistent/redis.sock"}
-    settings.CACHES = {"default": away}
+def test_without_redis_calls_go_through(market: Market, soon: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    away = redis.Redis.from_url("unix:///nonexistent/redis.sock")
+    monkeypatch.setattr(breaker, "client", lambda: away)
     market.control.faults(DOWN)
     assert [ask(market) for _ in range(5)] == ["server_error"] * 5
     assert state(market) is State.CLOSED

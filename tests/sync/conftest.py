@@ -1,5 +1,6 @@
 import pytest
 
+from apps.common import valkey
 from apps.connectors import budget
 
 
@@ -7,5 +8,5 @@ from apps.connectors import budget
 def _empty_line() -> None:
     """Begin with nobody in line: what other tests lined up is of rows that are gone."""
     for pattern in ("saldo:sync:*", f"{budget.KEY}*"):
-        for key in budget.client().scan_iter(pattern):
-            budget.client().delete(key)
+        for key in valkey.client().scan_iter(pattern):
+            valkey.client().delete(key)

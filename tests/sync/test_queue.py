@@ -9,7 +9,7 @@ from django.db import IntegrityError, transaction
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from apps.connectors import budget
+from apps.common import valkey
 from apps.connectors.models import Connector, Listing
 from apps.inventory import ledger
 from apps.inventory.models import Batch, Location, Movement, Product
@@ -256,7 +256,7 @@ def test_redis_may_forget_everything_at_any_moment(committed_desk: Desk) -> None
     committed_desk.receive(committed_desk.store, 1)
     queue.follow()
     for _ in range(3):
-        budget.client().flushdb()
+        valkey.client().flushdb()
         assert next_listing() == committed_desk.listing.pk
         assert next_listing() is None
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from apps.common import valkey
 from apps.connectors import budget
 from apps.connectors.budget import Budget
 from apps.sync import turns
@@ -55,7 +56,7 @@ def test_the_riskiest_goes_first_and_each_listing_stands_in_line_once(clock: Clo
 
 def test_a_redis_that_forgot_says_so(clock: Clock) -> None:
     line_up({7: 1.0})
-    budget.client().flushdb()
+    valkey.client().flushdb()
     assert pause().is_lost
     turns.line_up([Waiting(1, 7, 1.0, 0)], {1: NO_LIMIT})  # some, not all: it still does not know
     assert pause().is_lost
