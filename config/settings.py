@@ -47,9 +47,17 @@ if not IS_DEVELOPMENT and not HTTPS_ONLY:
         "Sessions and webhooks would travel in the clear: put TLS in front and name the https address.",
     )
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS_ONLY
+# Browsers take a __Host- cookie only over TLS, for this host and the whole of it: no neighbour can plant one.
+SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = (
+    ("__Host-sessionid", "__Host-csrftoken") if HTTPS_ONLY else ("sessionid", "csrftoken")
+)
 SESSION_COOKIE_AGE = 8 * 60 * 60
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"  # the channel sends people back here after they authorised
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS_ONLY else None
-SECURE_HSTS_SECONDS = 365 * 24 * 60 * 60 if HTTPS_ONLY else 0
+SECURE_HSTS_SECONDS = env.integer("HSTS_SECONDS", 31_536_000, low=0, high=63_072_000) if HTTPS_ONLY else 0
+PROXIES_IN_FRONT = env.integer("PROXIES_IN_FRONT", 1 if HTTPS_ONLY else 0, low=0, high=10)
+STAFF_SECOND_FACTOR = env.boolean("STAFF_SECOND_FACTOR", not IS_DEVELOPMENT)
+AUTHENTICATION_BACKENDS = ["django.contrib.auth.backends.ModelBackend"]
 X_FRAME_OPTIONS = "DENY"
 SECURE_REFERRER_POLICY = "same-origin"
 
@@ -89,7 +97,9 @@ INSTALLED_APPS = [
 FAST_LANE = ("/api/integracoes/ml/notificacoes/",)
 MIDDLEWARE = [
     "apps.common.fast_lane.FastLane",
+    "apps.common.tracing.TraceId",
     "django.middleware.security.SecurityMiddleware",
+    "apps.common.content_policy.ContentPolicy",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.middleware.gzip.GZipMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",

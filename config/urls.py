@@ -7,6 +7,7 @@ from django.views.generic import RedirectView
 
 import apps.events.urls
 import apps.sync.urls
+from apps.console import login
 from config import api_docs, health, metrics
 
 urlpatterns = [
@@ -16,8 +17,12 @@ urlpatterns = [
     path("v1/", include("apps.sync.urls")),
     path("", RedirectView.as_view(pattern_name="console:events"), name="home"),
     path("console/", include("apps.console.urls")),
-    path("entrar/", auth_views.LoginView.as_view(template_name="console/login.html"), name="login"),
+    path("entrar/", login.Login.as_view(), name="login"),
+    path("entrar/codigo/", login.code, name="login-code"),
+    path("entrar/configurar/", login.setup, name="login-setup"),
+    path("entrar/senha/<uidb64>/<token>/", login.ChoosePassword.as_view(), name="choose-password"),
     path("sair/", auth_views.LogoutView.as_view(), name="logout"),
+    path("admin/login/", RedirectView.as_view(pattern_name="login", query_string=True)),  # one way in for everybody
     path("admin/", admin.site.urls),
     path("v1/openapi.json", api_docs.openapi_json, name="openapi-json"),
     path("v1/openapi.yaml", api_docs.openapi_yaml, name="openapi-yaml"),
@@ -32,3 +37,5 @@ urlpatterns = [
     path("readyz", health.ready, name="readyz"),
     path("metrics", metrics.metrics, name="metrics"),
 ]
+
+handler500 = "apps.console.failures.server_error"

@@ -32,7 +32,7 @@ TRACEPARENT = re.compile(r"[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]
 
 def serve(request: HttpRequest) -> HttpResponse:
     """Answer one request to the API."""
-    trace_id = request.trace_id = _trace_id(request)  # type: ignore[attr-defined]
+    trace_id = request.trace_id = trace_id_for(request)  # type: ignore[attr-defined]
     bound = bind_contextvars(trace_id=trace_id)
     # The thread keeps the language of whoever it served last, so it is set for everyone.
     translation.activate(_language(request.META.get("HTTP_ACCEPT_LANGUAGE", "")))
@@ -119,7 +119,7 @@ def read_body(request: HttpRequest, max_bytes: int) -> bytes | None:
     return body if len(body) <= max_bytes else None
 
 
-def _trace_id(request: HttpRequest) -> str:
+def trace_id_for(request: HttpRequest) -> str:
     """Return the trace id that the caller is in (`traceparent`), or a new one."""
     given = request.META.get("HTTP_TRACEPARENT")
     if given and (match := TRACEPARENT.match(given)):

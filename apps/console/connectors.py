@@ -1,6 +1,6 @@
 """The pages of connectors: an application's credentials, letting the hub in at the channel, testing, import, sync.
 
-Only an administrator of the tenant enters secrets or authorises; whoever may write tests, imports and synchronises.
+Only an administrator of the tenant enters secrets or authorises (tenants/permissions.py says who does what).
 No secret is ever shown: of each at most the last four characters, and those only to an administrator.
 """
 
@@ -24,6 +24,7 @@ from apps.console import checkup
 from apps.console.errors import explain
 from apps.console.forms import NewConnector, PauseConnector, ReplaceSecrets
 from apps.console.people import people_named
+from apps.console.proofs import fresh_proof
 from apps.sync import freshness, pausing, queue
 from apps.sync.models import Divergence
 from apps.tenants import access
@@ -65,9 +66,10 @@ def page(request: HttpRequest, pk: int) -> HttpResponse:
 
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
+@fresh_proof
 def new(request: HttpRequest) -> HttpResponse:
     """Enter an application's id and secret. Whose account it is, the channel says once a person authorised."""
-    access.require_administrator(request)
+    access.require(request, "connectors:write")
     form = NewConnector(request.POST or None)
     if not form.is_valid():
         return _render(request, "console/connector_new.html", {"form": form}, status=422 if form.is_bound else 200)
@@ -86,9 +88,10 @@ def new(request: HttpRequest) -> HttpResponse:
 
 @login_required
 @require_POST
+@fresh_proof
 def replace_secrets(request: HttpRequest, pk: int) -> HttpResponse:
     """Enter another secret of the application, or a refresh token that was got elsewhere."""
-    access.require_administrator(request)
+    access.require(request, "connectors:write")
     row = _connector_or_404(request, pk)
     form = ReplaceSecrets(request.POST)
     if not form.is_valid():
@@ -112,9 +115,10 @@ def replace_secrets(request: HttpRequest, pk: int) -> HttpResponse:
 
 @login_required
 @require_POST
+@fresh_proof
 def authorize(request: HttpRequest, pk: int) -> HttpResponse:
     """Send the person to the channel's consent page."""
-    access.require_administrator(request)
+    access.require(request, "connectors:write")
     row = _connector_or_404(request, pk)
     address = authorizing.begin(
         row, user=_person(request), session_key=request.session.session_key or "", redirect_uri=return_address()
@@ -130,7 +134,7 @@ def authorized(request: HttpRequest) -> HttpResponse:
     A GET that changes something, for the channel redirects: what protects it is `state`. The answer is a redirect, so
     that the code stays in no address bar.
     """
-    access.require_administrator(request)
+    access.require(request, "connectors:write")
     state = request.GET.get("state", "")
     try:
         row = authorizing.claim(
@@ -170,7 +174,7 @@ def return_address() -> str:
 @require_POST
 def test(request: HttpRequest, pk: int) -> HttpResponse:
     """Ask for a test of the connector."""
-    access.require_write(request)
+    access.require(request, "connectors:check")
     row = _connector_or_404(request, pk)
     if not row.user_id:
         messages.warning(request, _("There is nothing to test before the account is authorised."))
@@ -183,7 +187,7 @@ def test(request: HttpRequest, pk: int) -> HttpResponse:
 @require_POST
 def import_listings(request: HttpRequest, pk: int) -> HttpResponse:
     """Ask for an import of the account's listings."""
-    access.require_write(request)
+    access.require(request, "listings:import")
     row = _connector_or_404(request, pk)
     makes_products = "makes_products" in request.POST
     if not row.user_id:
@@ -197,7 +201,7 @@ def import_listings(request: HttpRequest, pk: int) -> HttpResponse:
 @require_POST
 def cancel_import(request: HttpRequest, pk: int) -> HttpResponse:
     """Ask the import that is under way to stop."""
-    access.require_write(request)
+    access.require(request, "listings:import")
     row = _connector_or_404(request, pk)
     errand = _newest(row, Errand.Kind.IMPORT)
     if errand and errands.cancel(errand):
@@ -211,7 +215,7 @@ def cancel_import(request: HttpRequest, pk: int) -> HttpResponse:
 @require_POST
 def sync(request: HttpRequest, pk: int) -> HttpResponse:
     """Tell the channel the numbers of all of the connector's mapped listings now."""
-    access.require_write(request)
+    access.require(request, "listings:sync")
     row = _connector_or_404(request, pk)
     count = queue.mark_now(access.owned(request, Listing.objects.filter(connector=row)))
     if not count:
@@ -237,7 +241,7 @@ def sync(request: HttpRequest, pk: int) -> HttpResponse:
 @require_POST
 def compare(request: HttpRequest, pk: int) -> HttpResponse:
     """Ask for the channel's numbers to be read back and compared with the hub's."""
-    access.require_write(request)
+    access.require(request, "connectors:check")
     row = _connector_or_404(request, pk)
     if not row.is_running:
         messages.warning(request, _("Nothing may be read from this account now, so there is nothing to compare."))
@@ -250,7 +254,7 @@ def compare(request: HttpRequest, pk: int) -> HttpResponse:
 @require_POST
 def cancel_compare(request: HttpRequest, pk: int) -> HttpResponse:
     """Ask the comparison that is under way to stop."""
-    access.require_write(request)
+    access.require(request, "connectors:check")
     row = _connector_or_404(request, pk)
     errand = _newest(row, Errand.Kind.RECONCILE)
     if errand and errands.cancel(errand):
@@ -267,7 +271,7 @@ def cancel_compare(request: HttpRequest, pk: int) -> HttpResponse:
 @require_POST
 def pause(request: HttpRequest, pk: int) -> HttpResponse:
     """Stop reading from and telling the account, for a reason that everybody sees."""
-    access.require_write(request)
+    access.require(request, "connectors:pause")
     row = _connector_or_404(request, pk)
     form = PauseConnector(request.POST)
     if not form.is_valid():
@@ -285,7 +289,7 @@ def pause(request: HttpRequest, pk: int) -> HttpResponse:
 @require_POST
 def resume(request: HttpRequest, pk: int) -> HttpResponse:
     """Let a paused connector go on."""
-    access.require_write(request)
+    access.require(request, "connectors:pause")
     row = _connector_or_404(request, pk)
     if pausing.resume(row, actor=_actor(request)):
         messages.success(request, _("The connector goes on: what waited is read, and numbers that differ are sent."))
@@ -298,7 +302,7 @@ def resume(request: HttpRequest, pk: int) -> HttpResponse:
 @require_POST
 def enter_shadow(request: HttpRequest, pk: int) -> HttpResponse:
     """Compute and log numbers from now on, and send none."""
-    access.require_write(request)
+    access.require(request, "connectors:pause")
     row = _connector_or_404(request, pk)
     if pausing.enter_shadow(row, actor=_actor(request)):
         messages.success(request, _("Shadow mode: sales come in, numbers are computed and logged, and none is sent."))
@@ -311,7 +315,7 @@ def enter_shadow(request: HttpRequest, pk: int) -> HttpResponse:
 @require_POST
 def leave_shadow(request: HttpRequest, pk: int) -> HttpResponse:
     """Send numbers again."""
-    access.require_write(request)
+    access.require(request, "connectors:pause")
     row = _connector_or_404(request, pk)
     if pausing.leave_shadow(row, actor=_actor(request)):
         messages.success(request, _("Shadow mode has ended: every number of this account is sent now."))
@@ -329,7 +333,7 @@ def _page(request: HttpRequest, row: Connector, form: ReplaceSecrets | None = No
     newest = {errand.kind: errand for errand in of_row.order_by("kind", "-id").distinct("kind")}
     tested, imported = newest.get(Errand.Kind.TEST), newest.get(Errand.Kind.IMPORT)
     compared = newest.get(Errand.Kind.RECONCILE)
-    is_administrator = access.membership_of(request).may_administer
+    holds_secrets = access.membership_of(request).may("connectors:write")
     told = freshness.measure(tenant_id=row.tenant_id, connector_id=row.pk)
     offered = freshness.too_many(tenant_id=row.tenant_id, connector_id=row.pk)
     context = {
@@ -337,7 +341,7 @@ def _page(request: HttpRequest, row: Connector, form: ReplaceSecrets | None = No
         "counts": Connector.objects.filter(pk=row.pk).annotate(**COUNTS).values(*COUNTS).get(),
         "return_address": return_address(),
         "form": form or ReplaceSecrets(),
-        "endings": _endings(row) if is_administrator else {},
+        "endings": _endings(row) if holds_secrets else {},
         "tested": tested,
         "steps": checkup.in_words(tested) if tested else [],
         "imported": imported,

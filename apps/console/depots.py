@@ -52,7 +52,7 @@ def edit(request: HttpRequest, pk: int) -> HttpResponse:
     depots = list(Depot.objects.filter(connector=row).order_by("name", "store_id"))
     form = Places(request.POST if request.method == "POST" else None, depots=depots)
     if request.method == "POST":
-        access.require_write(request)
+        access.require(request, "publication:write")
         if form.is_valid():
             _keep(row, depots, form.cleaned_data, actor=f"user:{request.user.pk}")
             messages.success(request, _("The depots are kept; their numbers go to the channel at once."))
@@ -63,6 +63,7 @@ def edit(request: HttpRequest, pk: int) -> HttpResponse:
 
 def _keep(row: Connector, depots: list[Depot], places: dict[str, Location | None], *, actor: str) -> None:
     with transaction.atomic():
+        before = dict(Depot.objects.filter(connector=row).values_list("store_id", "location__code"))
         Depot.objects.filter(connector=row).update(location=None)  # two that change places would meet half-way
         for depot in depots:
             depot.location = places[depot.store_id]
@@ -70,6 +71,6 @@ def _keep(row: Connector, depots: list[Depot], places: dict[str, Location | None
         chosen = [place for place in places.values() if place]
         if chosen:
             row.locations.set(chosen)  # what no depot can send must not be offered
-        said = {store_id: place.code if place else None for store_id, place in places.items()}
-        audit.record(row.tenant, actor, "depots_chosen", f"connector:{row.pk}", places=said)
+        said = {store_id: [before[store_id], place.code if place else None] for store_id, place in places.items()}
+        audit.record(row.tenant, actor, "depots_chosen", f"connector:{row.pk}", changes=said)
         queue.mark_now(Listing.objects.filter(connector=row, capability=Listing.Capability.MULTI_ORIGIN))

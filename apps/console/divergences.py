@@ -76,7 +76,7 @@ def heed(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 def _writable(request: HttpRequest, pk: int) -> Divergence:
-    access.require_write(request)
+    access.require(request, "divergences:settle")
     return access.owned_or_404(request, Divergence.objects.select_related("tenant"), pk=pk)
 
 

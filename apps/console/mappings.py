@@ -36,7 +36,7 @@ def page(request: HttpRequest) -> HttpResponse:
 @require_POST
 def add_sku(request: HttpRequest) -> HttpResponse:
     """Say which product a SKU of the channel is; first show what waits for it, if anything does."""
-    access.require_write(request)
+    access.require(request, "mappings:write")
     form = MapSku(request.POST, tenant=access.tenant_of(request))
     if not form.is_valid() or form.product is None:
         return _page(request, sku_form=form)
@@ -64,7 +64,7 @@ def add_status(request: HttpRequest) -> HttpResponse:
 
     First show what those and the events that wait for it would change, if there are any.
     """
-    access.require_write(request)
+    access.require(request, "mappings:write")
     form = MapStatus(request.POST)
     if not form.is_valid():
         return _page(request, status_form=form)
@@ -110,7 +110,7 @@ def download(request: HttpRequest) -> StreamingHttpResponse:
 @require_POST
 def upload(request: HttpRequest) -> HttpResponse:
     """First show what a CSV would change, line by line; then, sent again as confirmed, change it."""
-    access.require_write(request)
+    access.require(request, "mappings:import")
     tenant = access.tenant_of(request)
     confirmed = CsvText(request.POST)
     if confirmed.is_valid():

@@ -26,7 +26,7 @@ EVENTS_SHOWN = 20
 @require_POST
 def simulate(request: HttpRequest, pk: int) -> HttpResponse:
     """Make a plan of reprocessing one event, and show it."""
-    access.require_write(request)
+    access.require(request, "events:reprocess")
     row = access.owned_or_404(request, IntegrationEvent.objects.only("pk", "tenant_id"), pk=pk)
     return _simulate(request, [row.pk]) or redirect("console:event", pk=row.pk)
 
@@ -35,7 +35,7 @@ def simulate(request: HttpRequest, pk: int) -> HttpResponse:
 @require_POST
 def simulate_again(request: HttpRequest, pk: str) -> HttpResponse:
     """Make a new plan of the same events."""
-    access.require_write(request)
+    access.require(request, "events:reprocess")
     row = access.owned_or_404(request, _plans(), pk=pk)
     return _simulate(request, row.event_ids) or redirect("console:plan", pk=row.pk)
 
@@ -66,7 +66,7 @@ def page(request: HttpRequest, pk: str) -> HttpResponse:
 @require_POST
 def apply(request: HttpRequest, pk: str) -> HttpResponse:
     """Do exactly what the plan says; when the world moved meanwhile, nothing (409)."""
-    access.require_write(request)
+    access.require(request, "events:reprocess")
     row = access.owned_or_404(request, _plans(), pk=pk)
     reason = request.POST.get("reason", "").replace("\x00", "").strip()
     try:

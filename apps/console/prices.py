@@ -52,12 +52,13 @@ def edit(request: HttpRequest, pk: int) -> HttpResponse:
     known = ListingPrice.objects.filter(listing=row).first()
     form = Price(request.POST if request.method == "POST" else None, initial={"price": known.price if known else None})
     if request.method == "POST":
-        access.require_write(request)
+        access.require(request, "prices:write")
         if row.product_id is None:
             form.add_error(None, _("This listing sells no product yet: choose its product first."))
         if form.is_valid():
             price, is_meant = form.cleaned_data["price"], form.cleaned_data["is_meant"]
             actor = f"user:{request.user.pk}"
+            changes = {"price": [str(known.price) if known else None, str(price)]}
             try:
                 if not is_meant and not (known and known.accepted_price):
                     raise pricing.PriceJump  # nothing to compare it with: a slip would go out unseen
@@ -66,7 +67,7 @@ def edit(request: HttpRequest, pk: int) -> HttpResponse:
                 form.fields["is_meant"].widget = forms.CheckboxInput()
                 form.add_error("price", _doubt(known))
             else:
-                audit.record(row.connector.tenant, actor, "price_asked", f"listing:{row.pk}", price=str(price))
+                audit.record(row.connector.tenant, actor, "price_asked", f"listing:{row.pk}", changes=changes)
                 messages.success(request, _("The price goes to the channel at once; the result shows here."))
                 return redirect("console:listing", pk=pk)
     context = {"listing": row, "known": known, "form": form}

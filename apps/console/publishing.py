@@ -73,7 +73,7 @@ def listing_rule(request: HttpRequest, pk: int) -> HttpResponse:
 @require_POST
 def let_zeros_through(request: HttpRequest, pk: int) -> HttpResponse:
     """Tell the channel the zeros that were held back: a person has looked."""
-    access.require_write(request)
+    access.require(request, "zeros:release")
     row = access.owned_or_404(request, Connector.objects.all(), pk=pk)
     with transaction.atomic():
         count = queue.let_zeros_through(row)
@@ -96,7 +96,7 @@ def _keep_for_sisters(row: Listing) -> None:
 def _edit(request: HttpRequest, form: _Rule, *, name: str, back: str, of: str) -> HttpResponse:
     """Show the form, or keep what it says and write down who changed what."""
     if request.method == "POST":
-        access.require_write(request)
+        access.require(request, "publication:write")
         if form.is_valid():
             changes = {part: [form.initial[part], form.cleaned_data[part]] for part in form.changed_data}
             if changes:

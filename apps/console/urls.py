@@ -3,7 +3,23 @@
 from django.urls import path
 from django.views.i18n import set_language
 
-from apps.console import connectors, depots, divergences, mappings, plans, prices, publishing, troubles, views, why
+from apps.console import (
+    confirming,
+    connectors,
+    depots,
+    divergences,
+    keys,
+    mappings,
+    plans,
+    prices,
+    profile,
+    publishing,
+    trail,
+    troubles,
+    users,
+    views,
+    why,
+)
 
 app_name = "console"
 urlpatterns = [
@@ -60,6 +76,26 @@ urlpatterns = [
     path("conectores/<int:pk>/sombra/encerrar/", connectors.leave_shadow, name="leave-shadow"),
     path("conectores/<int:pk>/publicacao/", publishing.connector_rule, name="connector-rule"),
     path("conectores/<int:pk>/zeros/", publishing.let_zeros_through, name="let-zeros-through"),
+    path("usuarios/", users.index, name="users"),
+    path("usuarios/novo/", users.add, name="add-user"),
+    path("usuarios/<int:pk>/papel/", users.change_role, name="change-role"),
+    path("usuarios/<int:pk>/remover/", users.remove, name="remove-user"),
+    path("usuarios/<int:pk>/senha/", users.make_link, name="user-link"),
+    path("usuarios/<int:pk>/segundo-fator/desligar/", users.turn_second_factor_off, name="user-second-factor-off"),
+    path("chaves/", keys.index, name="keys"),
+    path("chaves/nova/", keys.make, name="make-key"),
+    path("chaves/<int:pk>/trocar/", keys.rotate, name="rotate-key"),
+    path("chaves/<int:pk>/revogar/", keys.revoke, name="revoke-key"),
+    path("chaves/webhook/nova/", keys.make_secret, name="make-webhook-secret"),
+    path("chaves/webhook/<uuid:pk>/trocar/", keys.rotate_secret, name="rotate-webhook-secret"),
+    path("chaves/webhook/<uuid:pk>/revogar/", keys.revoke_secret, name="revoke-webhook-secret"),
+    path("auditoria/", trail.index, name="trail"),
+    path("confirmar/", confirming.confirm, name="confirm"),
+    path("perfil/", profile.page, name="profile"),
+    path("perfil/senha/", profile.change_password, name="change-password"),
+    path("perfil/segundo-fator/", profile.set_second_factor_up, name="second-factor"),
+    path("perfil/segundo-fator/desligar/", profile.turn_second_factor_off, name="second-factor-off"),
+    path("perfil/segundo-fator/codigos/", profile.renew_recovery_codes, name="recovery-codes"),
     path("empresa/", views.choose_tenant, name="tenant"),
     path("idioma/", set_language, name="language"),
 ]

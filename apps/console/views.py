@@ -89,7 +89,7 @@ def event(request: HttpRequest, pk: int) -> HttpResponse:
 @require_POST
 def reprocess_event(request: HttpRequest, pk: int) -> HttpResponse:
     """Send one event through the road again."""
-    access.require_write(request)
+    access.require(request, "events:reprocess")
     row = access.owned_or_404(request, IntegrationEvent.objects.only("pk", "tenant_id"), pk=pk)
     same = access.owned(request, IntegrationEvent.objects.filter(pk=row.pk))
     if reprocess(same, actor=f"user:{request.user.pk}"):
@@ -175,7 +175,7 @@ def listing(request: HttpRequest, pk: int) -> HttpResponse:
 @require_POST
 def map_listing(request: HttpRequest, pk: int) -> HttpResponse:
     """Say which product a listing sells; first show what waits for it, if anything does."""
-    access.require_write(request)
+    access.require(request, "mappings:write")
     row = _listing_or_404(request, pk)
     form = MapListing(request.POST, tenant=access.tenant_of(request))
     if not form.is_valid() or form.product is None:
@@ -209,7 +209,7 @@ def map_listing(request: HttpRequest, pk: int) -> HttpResponse:
 @require_POST
 def sync_listing(request: HttpRequest, pk: int) -> HttpResponse:
     """Tell the channel a listing's number now."""
-    access.require_write(request)
+    access.require(request, "listings:sync")
     row = _listing_or_404(request, pk)
     if queue.mark_now(access.owned(request, Listing.objects.filter(pk=row.pk))):
         messages.success(request, _("%(listing)s is next in the queue; the result shows here.") % {"listing": row})
@@ -280,7 +280,7 @@ def order(request: HttpRequest, pk: int) -> HttpResponse:
 @require_POST
 def order_recipient(request: HttpRequest, pk: int) -> HttpResponse:
     """The same page with the recipient open, for whoever hands the parcel over. It is written down who looked."""
-    access.require_write(request)
+    access.require(request, "orders:recipient")
     rows = Order.objects.select_related("connector", "tenant", "package", "recipient")
     row = access.owned_or_404(request, rows.filter(recipient__isnull=False), pk=pk)
     person = recipients.show(row.recipient, actor=f"user:{request.user.pk}")
@@ -295,7 +295,7 @@ def order_recipient(request: HttpRequest, pk: int) -> HttpResponse:
 @require_POST
 def order_label(request: HttpRequest, pk: int) -> HttpResponse:
     """The label of an order's parcel, as the channel made it. It holds an address: it is written down who took it."""
-    access.require_write(request)
+    access.require(request, "orders:recipient")
     row = access.owned_or_404(request, Order.objects.filter(package__isnull=False).select_related("package"), pk=pk)
     package = row.package
     label = recipients.show_label(package, actor=f"user:{request.user.pk}") if package else None
@@ -332,7 +332,7 @@ def _order_context(request: HttpRequest, row: Order) -> dict[str, Any]:
 @require_POST
 def notify_order(request: HttpRequest, pk: int) -> HttpResponse:
     """Tell an order's recipient again that it is ready."""
-    access.require_write(request)
+    access.require(request, "notifications:send")
     row = access.owned_or_404(request, Order.objects.all(), pk=pk)
     try:
         resend(row, actor=f"user:{request.user.pk}")

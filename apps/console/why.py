@@ -90,7 +90,7 @@ def told(request: HttpRequest, pk: int) -> HttpResponse:
 @require_POST
 def sync_product(request: HttpRequest, pk: int) -> HttpResponse:
     """Tell the channel the number of every listing of a product now."""
-    access.require_write(request)
+    access.require(request, "listings:sync")
     product = access.owned_or_404(request, Product.objects.all(), pk=pk)
     try:
         asked = asking.ask(product, Connector.Kind.MERCADO_LIVRE, actor=f"user:{request.user.pk}")

@@ -10,7 +10,9 @@ from django.contrib.auth.models import AnonymousUser, User
 from django.core.exceptions import PermissionDenied
 from django.db.models import Model, QuerySet
 from django.http import Http404, HttpRequest
+from django.utils.translation import gettext as _
 
+from apps.tenants import permissions
 from apps.tenants.models import Membership, Tenant
 
 M = TypeVar("M", bound=Model)
@@ -70,16 +72,23 @@ def visible_to(user: User | AnonymousUser, rows: QuerySet[M]) -> QuerySet[M]:
     return rows.filter(**{f"{_tenant_path(rows)}__in": _memberships(user).values("tenant_id")})
 
 
-def require_write(request: HttpRequest) -> None:
-    """Raise PermissionDenied (403) when the person's role only reads."""
-    if not membership_of(request).may_write:
-        raise PermissionDenied("this role reads only")
+class Forbidden(PermissionDenied):
+    """The role does not hold a permission; the text, in the reader's language, says who does."""
 
 
-def require_administrator(request: HttpRequest) -> None:
-    """Raise PermissionDenied (403) unless the person administers the tenant: only they enter its secrets."""
-    if not membership_of(request).may_administer:
-        raise PermissionDenied("only an administrator of the tenant may do this")
+def require(request: HttpRequest, permission: str) -> None:
+    """Raise Forbidden (403) unless the person's role holds the permission (permissions.py); 404 for strangers."""
+    if not membership_of(request).may(permission):
+        raise Forbidden(why_not(permission))
+
+
+def why_not(permission: str) -> str:
+    """Return why a role that does not hold a permission may not do this, and whom to ask."""
+    roles = ", ".join(str(Membership.Role(role).label) for role in permissions.HOLDERS[permission])
+    return _("Your role does not allow this: %(what)s. Who may: %(roles)s.") % {
+        "what": permissions.LABELS[permission],
+        "roles": roles,
+    }
 
 
 def _memberships(user: User | AnonymousUser) -> QuerySet[Membership]:

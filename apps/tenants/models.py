@@ -18,10 +18,11 @@ from django.contrib.postgres.fields import ArrayField
 from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
 from django.db import models, transaction
+from django.db.models.functions import Now
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from apps.tenants import scopes
+from apps.tenants import permissions, scopes
 
 
 def known_time_zone(name: str) -> None:
@@ -58,10 +59,10 @@ class Membership(models.Model):
     """A person's place in a tenant."""
 
     class Role(models.TextChoices):
-        ANALYST = "ANALISTA", _("Analyst (reads)")
-        OPERATOR = "OPERADOR", _("Operator")
-        MANAGER = "GESTOR", _("Manager")
-        ADMIN = "ADMIN", _("Tenant administrator")
+        ANALYST = permissions.ANALYST, _("Analyst (reads)")
+        OPERATOR = permissions.OPERATOR, _("Operator")
+        MANAGER = permissions.MANAGER, _("Manager")
+        ADMIN = permissions.ADMIN, _("Tenant administrator")
 
     tenant = models.ForeignKey(Tenant, models.PROTECT, related_name="memberships", verbose_name=_("tenant"))
     user = models.ForeignKey(
@@ -83,22 +84,14 @@ class Membership(models.Model):
     def __str__(self) -> str:
         return f"{self.user} @ {self.tenant}"
 
-    @property
-    def may_write(self) -> bool:
-        """Tell whether the role may change anything; an analyst only reads."""
-        return self.role != self.Role.ANALYST
-
-    @property
-    def may_administer(self) -> bool:
-        """Tell whether the role may hold the company's secrets: connect accounts, replace credentials."""
-        return self.role == self.Role.ADMIN
+    def may(self, permission: str) -> bool:
+        """Tell whether the role holds a permission. Raises KeyError for one that permissions.py does not know."""
+        return self.role in permissions.HOLDERS[permission]
 
     @property
     def scopes(self) -> frozenset[str]:
         """Return what the role may do through the API."""
-        if self.role == self.Role.ANALYST:
-            return scopes.READING
-        return scopes.OPERATING if self.role == self.Role.OPERATOR else scopes.ALL
+        return permissions.held_by(self.role) & frozenset(scopes.SCOPES)
 
 
 SCOPE = RegexValidator(r"^[a-z_]+:[a-z_]+$", _("A scope has the form resource:action, such as stock:read."))
@@ -269,3 +262,58 @@ class AuditEntry(models.Model):
 
     def __str__(self) -> str:
         return f"{self.actor} {self.action} {self.subject}"
+
+
+class SecondFactor(models.Model):
+    """What a person has besides the password: a secret that their authenticator computes codes of (RFC 6238)."""
+
+    user = models.OneToOneField(
+        settings.AUTH_USER_MODEL, models.CASCADE, primary_key=True, related_name="second_factor", verbose_name=_("user")
+    )
+    secret_enc = models.TextField(editable=False)
+    last_step = models.BigIntegerField(default=-1, editable=False)  # the newest code taken; it and older ones are spent
+    created_at = models.DateTimeField(_("created at"), auto_now_add=True)
+
+    class Meta:
+        db_table = "second_factor"
+        verbose_name = _("second factor")
+        verbose_name_plural = _("second factors")
+
+    def __str__(self) -> str:
+        return str(self.user)
+
+
+class RecoveryCode(models.Model):
+    """A code that stands in once for an authenticator that was lost. Only its hash is kept, until it is used."""
+
+    factor = models.ForeignKey(SecondFactor, models.CASCADE, related_name="recovery_codes")
+    code_hash = models.CharField(max_length=64)
+
+    class Meta:
+        db_table = "recovery_code"
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(fields=["factor", "code_hash"], name="recovery_code_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.factor}"
+
+
+class LoginTry(models.Model):
+    """A try to prove who one is that has not succeeded (`tries.py`). The name is kept as a hash: people mistype
+    passwords into it."""
+
+    name_hash = models.CharField(max_length=64)
+    address = models.GenericIPAddressField()
+    tried_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        db_table = "login_try"
+        indexes: ClassVar[list[models.Index]] = [
+            models.Index(fields=["name_hash", "tried_at"], name="login_try_name"),
+            models.Index(fields=["address", "tried_at"], name="login_try_address"),
+            models.Index(fields=["tried_at"], name="login_try_age"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.address} {self.tried_at}"

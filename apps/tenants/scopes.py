@@ -1,4 +1,4 @@
-"""What a caller may do: every scope there is, of the form `resource:action`, and what a person's role holds."""
+"""What a program may be let do: every scope there is, of the form `resource:action` (people: permissions.py)."""
 
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
@@ -15,9 +15,3 @@ SCOPES: dict[str, Promise] = {
     "integrations:read": _("Read what the channels told, and what became of it"),
     "integrations:write": _("Queue events of the channels, and reprocess them"),
 }
-
-READING = frozenset(scope for scope in SCOPES if scope.endswith(":read"))
-OPERATING = READING | {"stock:reserve", "stock:adjust", "notifications:send", "integrations:write"}
-"""What a person's work in the console takes; to speak for another system or send stock data out is a manager's."""
-
-ALL = frozenset(SCOPES)

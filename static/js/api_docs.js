@@ -5,7 +5,7 @@ const place = document.getElementById("swagger-ui");
 
 /* A signed-in person may try changes: Django wants the cookie's token in a header. */
 function withCsrfToken(request) {
-  const cookie = document.cookie.split("; ").find((pair) => pair.startsWith("csrftoken="));
+  const cookie = document.cookie.split("; ").find((pair) => /^(__Host-)?csrftoken=/.test(pair));
   const isOurs = new URL(request.url, document.baseURI).origin === location.origin;
   if (cookie && isOurs && request.method && request.method !== "GET") {
     request.headers["X-CSRFToken"] = decodeURIComponent(cookie.split("=")[1]);

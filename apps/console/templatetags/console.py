@@ -1,6 +1,7 @@
 """The few tags and filters that the pages share."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -18,13 +19,13 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
 from apps.connectors.models import Connector
-from apps.console import badges, moments
+from apps.console import badges, moments, proofs
 from apps.console.errors import explain
 from apps.events.models import IntegrationEvent
 from apps.inventory.models import Movement
 from apps.notifications.models import Trouble
 from apps.tenants import flags
-from apps.tenants.access import membership_of, of_tenant
+from apps.tenants.access import membership_of, of_tenant, why_not
 from apps.tenants.models import Membership
 
 register = template.Library()
@@ -201,6 +202,31 @@ def membership(context: Mapping[str, Any]) -> Membership | None:
         return membership_of(request)
     except Http404:
         return None
+
+
+@dataclass(frozen=True, slots=True)
+class Permitted:
+    """Whether the reader may do something; as a condition it is the answer, `reason` says why not and whom to ask."""
+
+    is_permitted: bool
+    reason: str = ""
+
+    def __bool__(self) -> bool:
+        return self.is_permitted
+
+
+@register.simple_tag(takes_context=True)
+def may(context: Mapping[str, Any], permission: str) -> Permitted:
+    """Tell whether the signed-in person's role holds a permission: `{% may "prices:write" as may_change %}`."""
+    here = membership(context)
+    return Permitted(True) if here and here.may(permission) else Permitted(False, why_not(permission))
+
+
+@register.inclusion_tag("console/_prove.html", takes_context=True)
+def prove_first(context: Mapping[str, Any]) -> dict[str, object]:
+    """Ask for the password or code before a form is filled in whose button would ask for it (proofs.py)."""
+    request: HttpRequest = context["request"]
+    return {"is_fresh": proofs.is_fresh(request), "here": request.path}
 
 
 @register.simple_tag(takes_context=True)

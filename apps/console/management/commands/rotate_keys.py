@@ -5,8 +5,8 @@ from apps.connectors.credentials import reseal_all
 from apps.connectors.models import Connector
 from apps.subscribers import signing
 from apps.subscribers.models import Subscriber
-from apps.tenants import signatures
-from apps.tenants.models import WebhookSecret
+from apps.tenants import second_factor, signatures
+from apps.tenants.models import SecondFactor, WebhookSecret
 
 
 class Command(SaldoCommand):
@@ -25,8 +25,12 @@ class Command(SaldoCommand):
         webhook_secrets = WebhookSecret.objects.order_by("pk")
         for secret in webhook_secrets:
             signatures.reseal(secret)
+        factors = SecondFactor.objects.order_by("pk")
+        for factor in factors:
+            second_factor.reseal(factor)
         return {
             "connectors": len(connectors),
             "subscribers": len(subscribers),
             "webhook_secrets": len(webhook_secrets),
+            "second_factors": len(factors),
         }
