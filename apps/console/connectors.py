@@ -9,7 +9,7 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.models import User
 from django.db.models import Count, Q
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -117,13 +117,19 @@ def replace_secrets(request: HttpRequest, pk: int) -> HttpResponse:
 @require_POST
 @fresh_proof
 def authorize(request: HttpRequest, pk: int) -> HttpResponse:
-    """Send the person to the channel's consent page."""
+    """Send the person to the channel's consent page.
+
+    By a page that goes on by itself, not by a redirect: `form-action` holds for each redirect that a form leads to, and
+    through how many addresses the channel sends people is its own affair.
+    """
     access.require(request, "connectors:write")
     row = _connector_or_404(request, pk)
     address = authorizing.begin(
         row, user=_person(request), session_key=request.session.session_key or "", redirect_uri=return_address()
     )
-    return HttpResponseRedirect(address)
+    answer = _render(request, "console/leaving.html", {"connector": row, "address": address})
+    answer["Cache-Control"] = "no-store"
+    return answer
 
 
 @login_required

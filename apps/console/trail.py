@@ -1,7 +1,9 @@
 """The audit trail: who did what to which thing, newest first, with what was before and after."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, ClassVar
 
 import django_filters
@@ -16,6 +18,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_safe
 
+from apps.console import moments
 from apps.console.filters import PERIODS, Filters
 from apps.console.keyset import page_of
 from apps.console.people import people_named
@@ -88,6 +91,29 @@ KINDS: dict[str, str | Promise] = {
     "reprocess": gettext_lazy("reprocessing"),
     "flag": gettext_lazy("integration"),
 }
+
+
+PARTS: dict[str, str | Promise] = {
+    "role": gettext_lazy("role"),
+    "expires_at": gettext_lazy("expires"),
+    "revoked_at": gettext_lazy("revoked"),
+    "name": gettext_lazy("name"),
+    "scopes": gettext_lazy("scopes"),
+    "successor": gettext_lazy("new key"),
+    "address": gettext_lazy("address"),
+    "what": gettext_lazy("what was wrong"),
+    "count": gettext_lazy("how many"),
+    "reason": gettext_lazy("why"),
+    "price": gettext_lazy("price"),
+    "is_enabled": gettext_lazy("on"),
+    "margin_percent": gettext_lazy("margin (%)"),
+    "buffer_units": gettext_lazy("held back"),
+    "end_when": gettext_lazy("ends at"),
+    "cap": gettext_lazy("maximum"),
+}
+"""What the details are called; one that is not here shows its own name."""
+
+MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d.*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,9 +209,10 @@ def lines_of(details: dict[str, Any]) -> Iterable[Line]:
         if name == "changes" and isinstance(value, dict):
             for part, pair in value.items():
                 is_pair = isinstance(pair, list) and len(pair) == 2
-                yield Line(part, _plain(pair[0]), _plain(pair[1])) if is_pair else Line(part, None, _plain(pair))
+                words = str(PARTS.get(part, part))
+                yield Line(words, _plain(pair[0]), _plain(pair[1])) if is_pair else Line(words, None, _plain(pair))
         else:
-            yield Line(name, None, _plain(value))
+            yield Line(str(PARTS.get(name, name)), None, _plain(value))
 
 
 def _plain(value: Any) -> str:
@@ -195,4 +222,9 @@ def _plain(value: Any) -> str:
         return _("yes") if value else _("no")
     if isinstance(value, dict):
         return ", ".join(f"{key}: {_plain(inner)}" for key, inner in value.items())
-    return ", ".join(_plain(inner) for inner in value) if isinstance(value, list) else str(value)
+    if isinstance(value, list):
+        return ", ".join(_plain(inner) for inner in value)
+    text = str(value)
+    if text in Membership.Role.values:
+        return str(Membership.Role(text).label)
+    return moments.in_full(datetime.fromisoformat(text)) if MOMENT.fullmatch(text) else text

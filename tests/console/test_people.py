@@ -3,6 +3,7 @@
 import re
 import threading
 from datetime import timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -92,9 +93,7 @@ def test_who_was_removed_comes_back_with_the_same_account(admin: Client, tenant:
     assert place_of(bob).role == Role.ANALYST
 
 
-def test_a_role_changes_at_once_and_before_and_after_are_written_down(
-    admin: Client, tenant: Tenant, ada: User
-) -> None:
+def test_a_role_changes_at_once_and_before_and_after_are_written_down(admin: Client, tenant: Tenant, ada: User) -> None:
     bob = factories.member(tenant, Role.ANALYST)
     bobs = signed_in(bob)
     assert bobs.get(reverse("console:users")).status_code == 403
@@ -289,7 +288,9 @@ def test_the_trail_is_filtered_by_who_what_which_and_when(admin: Client, tenant:
 def test_the_trail_costs_the_same_whatever_it_shows(admin: Client, tenant: Tenant, ada: User) -> None:
     for number in range(120):
         audit.record(tenant, f"user:{ada.pk}", "label_shown", f"order:{number}")
-    with CaptureQueriesContext(connection, ) as queries:
+    with CaptureQueriesContext(
+        connection,
+    ) as queries:
         page = admin.get(reverse("console:trail"))
     assert len(page.context["page"].rows) == 50
     assert len(queries) <= QUERIES_MAX
@@ -311,10 +312,12 @@ def table_of_permissions() -> str:
 
 
 def test_the_documents_table_is_the_codes() -> None:
-    assert table_of_permissions() in DOCUMENT.read_text(), "copy this into docs/permissions.md:\n" + table_of_permissions()
+    assert table_of_permissions() in DOCUMENT.read_text(), (
+        "copy this into docs/permissions.md:\n" + table_of_permissions()
+    )
 
 
 def test_each_role_holds_all_that_the_one_below_it_holds() -> None:
     held = [permissions.held_by(role) for role in permissions.RANK]
-    assert all(lower < higher for lower, higher in zip(held, held[1:], strict=False))
+    assert all(lower < higher for lower, higher in pairwise(held))
     assert set(permissions.RANK) == {str(role) for role in Role}

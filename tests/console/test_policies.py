@@ -56,9 +56,7 @@ def test_inline_code_is_allowed_in_the_administration_alone(client: Client) -> N
     assert "unsafe" not in client.get("/console/perfil/")["Content-Security-Policy"]
 
 
-def test_a_fault_shows_its_number_without_the_database(
-    client: Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_fault_shows_its_number_without_the_database(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_args: Any, **_more: Any) -> None:
         raise DatabaseError("gone")
 

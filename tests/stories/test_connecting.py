@@ -3,6 +3,7 @@
 Alice administers a shop, Bob works there, Charlie administers another. The marketplace answers over HTTP.
 """
 
+import html
 import logging
 import re
 from collections.abc import Iterator
@@ -54,8 +55,10 @@ class Office:
     def leave(self, connector: Connector) -> str:
         """Press “Authorise”; return the address of the consent page."""
         answer = self.browser.post(f"/console/conectores/{connector.pk}/autorizar/")
-        assert answer.status_code == 302
-        return answer["Location"]
+        assert answer.status_code == 200
+        found = re.search(r'http-equiv="refresh" content="0;url=([^"]+)"', answer.content.decode())
+        assert found
+        return html.unescape(found[1])
 
     def consent(self, address: str, answer: str = "yes", seller_id: int = 0) -> str:
         """Fill the consent page in as a person does; return where the marketplace sends the browser back to."""
