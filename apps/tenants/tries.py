@@ -91,7 +91,7 @@ def _free_at(who: Q, limit: int) -> datetime | None:
 
 def _database_time() -> datetime:
     with connection.cursor() as cursor:
-        cursor.execute("SELECT now()")
+        cursor.execute("SELECT statement_timestamp()")  # as Now() is
         now: datetime = cursor.fetchone()[0]
     return now
 
