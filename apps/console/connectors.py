@@ -127,9 +127,7 @@ def authorize(request: HttpRequest, pk: int) -> HttpResponse:
     address = authorizing.begin(
         row, user=_person(request), session_key=request.session.session_key or "", redirect_uri=return_address()
     )
-    answer = _render(request, "console/leaving.html", {"connector": row, "address": address})
-    answer["Cache-Control"] = "no-store"
-    return answer
+    return _render(request, "console/leaving.html", {"connector": row, "address": address}, status=200)
 
 
 @login_required

@@ -113,6 +113,9 @@ PARTS: dict[str, str | Promise] = {
 }
 """What the details are called; one that is not here shows its own name."""
 
+PROOFS: dict[str, str | Promise] = {"password": gettext_lazy("Password"), "code": gettext_lazy("Code")}
+"""What can be wrong when a sign-in fails."""
+
 MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d.*")
 
 
@@ -225,6 +228,8 @@ def _plain(value: Any) -> str:
     if isinstance(value, list):
         return ", ".join(_plain(inner) for inner in value)
     text = str(value)
+    if text in PROOFS:
+        return str(PROOFS[text])
     if text in Membership.Role.values:
         return str(Membership.Role(text).label)
     return moments.in_full(datetime.fromisoformat(text)) if MOMENT.fullmatch(text) else text

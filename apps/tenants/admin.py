@@ -16,7 +16,16 @@ from unfold.paginator import InfinitePaginator
 
 from apps.tenants import flags
 from apps.tenants.access import visible_to
-from apps.tenants.models import ApiKey, AuditEntry, FeatureFlag, Membership, Tenant, WebhookSecret
+from apps.tenants.models import (
+    ApiKey,
+    AuditEntry,
+    FeatureFlag,
+    LoginTry,
+    Membership,
+    SecondFactor,
+    Tenant,
+    WebhookSecret,
+)
 
 
 class TenantAdmin(ModelAdmin):  # type: ignore[misc]  # unfold ships no types
@@ -170,6 +179,30 @@ class WebhookSecretAdmin(ReadOnlyAdmin):
         """Leave the sealed secrets in the database."""
         rows: QuerySet[WebhookSecret] = super().get_queryset(request)
         return rows.defer("secret_enc")
+
+
+@admin.register(SecondFactor)
+class SecondFactorAdmin(PlatformAdmin):
+    """Who has a second factor. To delete one lets its owner in with the password alone: for staff who lost theirs."""
+
+    list_display: ClassVar = ["user", "created_at"]
+    search_fields: ClassVar = ["user__username"]
+    exclude: ClassVar = ["secret_enc", "last_step"]
+    ordering: ClassVar = ["-created_at", "-user_id"]
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Let superusers delete; the admin's own log has it."""
+        return bool(request.user.is_superuser)
+
+
+@admin.register(LoginTry)
+class LoginTryAdmin(PlatformAdmin):
+    """Wrong sign-ins of the last minutes."""
+
+    list_display: ClassVar = ["address", "tried_at"]
+    search_fields: ClassVar = ["=address"]
+    exclude: ClassVar = ["name_hash"]
+    ordering: ClassVar = ["-tried_at", "-id"]
 
 
 @admin.register(FeatureFlag)

@@ -29,7 +29,7 @@ def product(shop: Connector, sku: str) -> Product:
     return Product.objects.get(tenant=shop.tenant, sku=sku)
 
 
-def person(tenant: Tenant, role: str = Membership.Role.OPERATOR) -> Client:
+def person(tenant: Tenant, role: str = Membership.Role.MANAGER) -> Client:
     client = Client()
     client.force_login(factories.member(tenant, role))
     return client

@@ -24,7 +24,7 @@ def listing(connector: Connector) -> Listing:
     return factories.ListingFactory(connector=connector, tenant=connector.tenant, capability="MULTI_ORIGEM")
 
 
-def sign_in(connector: Connector, role: str = Membership.Role.OPERATOR) -> Client:
+def sign_in(connector: Connector, role: str = Membership.Role.MANAGER) -> Client:
     client = Client(headers={"accept-language": "en"})
     client.force_login(factories.member(connector.tenant, role))
     return client

@@ -143,7 +143,7 @@ def anna(shop: Shop) -> Client:
 
 @pytest.fixture
 def charlie(charlies: Shop) -> Client:
-    return signed_in(factories.member(charlies.tenant))
+    return signed_in(factories.member(charlies.tenant, Membership.Role.ADMIN))
 
 
 LISTS = ["events", "syncs", "orders", "stock", "listings", "connectors", "divergences"]

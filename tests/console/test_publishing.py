@@ -29,7 +29,7 @@ def listing() -> Listing:
     return row
 
 
-def signed_in(listing: Listing, role: str = Membership.Role.OPERATOR) -> Client:
+def signed_in(listing: Listing, role: str = Membership.Role.MANAGER) -> Client:
     client = Client(headers={"accept-language": "en"})
     client.force_login(factories.member(listing.tenant, role))
     return client

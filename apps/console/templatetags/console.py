@@ -174,6 +174,7 @@ def actor(name: str, people: Mapping[str, str]) -> str:
         "key": _("Program with the key %(who)s…") % {"who": who},
         "token": _("Program %(who)s") % {"who": who},
         "demo": _("Demonstration data"),
+        "address": _("Not signed in (%(who)s)") % {"who": who},
     }
     return words.get(kind, name)
 
