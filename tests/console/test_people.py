@@ -321,3 +321,18 @@ def test_each_role_holds_all_that_the_one_below_it_holds() -> None:
     held = [permissions.held_by(role) for role in permissions.RANK]
     assert all(lower < higher for lower, higher in pairwise(held))
     assert set(permissions.RANK) == {str(role) for role in Role}
+
+
+def test_nobody_asks_for_roles_in_another_way() -> None:
+    root = DOCUMENT.parents[1]
+    files = [*root.glob("templates/**/*.html"), *root.glob("apps/**/*.py")]
+    old = re.compile(r"\.may_write|\.may_administer|require_write|require_administrator|\.role (==|in) ")
+    assert len(files) > 100
+    assert {path.name for path in files if old.search(path.read_text())} == {"team.py", "models.py"}
+
+
+def test_every_permission_that_a_template_asks_for_is_known() -> None:
+    templates = DOCUMENT.parents[1].glob("templates/**/*.html")
+    asked = {name for path in templates for name in re.findall(r'{% may "([^"]+)"', path.read_text())}
+    assert asked
+    assert asked <= set(permissions.HOLDERS)
