@@ -18,6 +18,7 @@ ICONS = {
     "events": "inbox",
     "sources": "point_of_sale",
     "subscribers": "send",
+    "console": "monitor_heart",
     "auth": "group",
     "django_celery_beat": "schedule",
 }
@@ -27,9 +28,11 @@ ICONS = {
 def environment_badge(request: HttpRequest) -> list[str]:
     """Return the words and the colour of the badge beside the title."""
     if settings.SALDO_DEMO:
-        return [_("SIMULATOR"), "warning"]
+        return [_("DEMONSTRATION"), "warning"]
     if settings.IS_DEVELOPMENT:
         return [_("DEVELOPMENT"), "info"]
+    if settings.SALDO_STAGING:
+        return [_("STAGING"), "warning"]
     return [_("PRODUCTION"), "danger"]
 
 
@@ -50,5 +53,5 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
         }
         for label in [*known, *(label for label in rooms if label not in ICONS)]
     ]
-    console = {"title": _("Console"), "icon": "arrow_back", "link": reverse("console:events")}
+    console = {"title": _("Console"), "icon": "arrow_back", "link": reverse("console:home")}
     return [{"items": [console]}, *groups]

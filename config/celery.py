@@ -65,6 +65,9 @@ app.conf.beat_schedule = {
         "schedule": 60.0,
         "options": {"expire_seconds": 60},
     },
+    "canary": {"task": "apps.console.tasks.canary", "schedule": 10.0, "options": {"expire_seconds": 10}},
+    "hours": {"task": "apps.console.tasks.add_up_hours", "schedule": 60.0, "options": {"expire_seconds": 60}},
+    "old figures": {"task": "apps.console.tasks.forget_old_figures", "schedule": 3600.0},
     "prove": {"task": "apps.console.tasks.prove", "schedule": 300.0, "options": {"expire_seconds": 300}},
     "prune deliveries": {
         "task": "apps.subscribers.tasks.prune",

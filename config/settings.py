@@ -19,6 +19,7 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 SALDO_ENV = env.choice("SALDO_ENV", "production", ("development", "production"))
 IS_DEVELOPMENT = SALDO_ENV == "development"
 SALDO_DEMO = env.boolean("SALDO_DEMO", False)
+SALDO_STAGING = env.boolean("SALDO_STAGING", False)
 SALDO_PUBLIC_URL = env.http_url("SALDO_PUBLIC_URL", f"http://127.0.0.1:{env.integer('PORT', 8000, low=0, high=65535)}")
 
 # --- Security ---------------------------------------------------------------------------------------------------
@@ -116,7 +117,7 @@ ROOT_URLCONF = "config.urls"
 WSGI_APPLICATION = "config.wsgi.application"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 LOGIN_URL = "login"
-LOGIN_REDIRECT_URL = "console:events"
+LOGIN_REDIRECT_URL = "console:home"
 LOGOUT_REDIRECT_URL = "login"
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
@@ -292,7 +293,7 @@ UNFOLD = {
     "SITE_TITLE": "Saldo",
     "SITE_HEADER": "Saldo",
     "SITE_SUBHEADER": _("Stock hub"),
-    "SITE_URL": reverse_lazy("console:events"),
+    "SITE_URL": reverse_lazy("console:home"),
     "SITE_ICON": lambda request: static("img/logo.svg"),
     "SIDEBAR": {"show_search": True, "navigation": "config.admin.sidebar"},
     "STYLES": [lambda request: static("css/admin.css")],

@@ -15,7 +15,7 @@ urlpatterns = [
     path("v1/", include("apps.sources.urls")),
     path("v1/", include("apps.subscribers.urls")),
     path("v1/", include("apps.sync.urls")),
-    path("", RedirectView.as_view(pattern_name="console:events"), name="home"),
+    path("", RedirectView.as_view(pattern_name="console:home"), name="home"),
     path("console/", include("apps.console.urls")),
     path("entrar/", login.Login.as_view(), name="login"),
     path("entrar/codigo/", login.code, name="login-code"),

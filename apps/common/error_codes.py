@@ -25,18 +25,18 @@ class Advice:
 
 
 ALL_WAITS = _("Nothing was changed. Sales and numbers of this account wait and are caught up afterwards.")
-LISTING_WAITS = _("The hub's stock is right; the channel may show an old number for this listing.")
-ACCOUNT_WAITS = _("The hub's stock is right but for this account: its new sales and numbers wait.")
+LISTING_WAITS = _("Saldo's stock is right; the channel may show an old number for this listing.")
+ACCOUNT_WAITS = _("Saldo's stock is right but for this account: its new sales and numbers wait.")
 SALE_WAITS = _("The sold units are not reserved yet, so they are still offered elsewhere.")
 SALE_MAY_WAIT = _("If this was a sale, its units are not reserved yet, so they are still offered elsewhere.")
 UNTOUCHED = _("Stock is not concerned.")
 
 
-WAIT = _("Nothing: the hub tries again by itself.")
+WAIT = _("Nothing: Saldo tries again by itself.")
 ASK_AGAIN = _("Try again in a moment: what a person asked for is not repeated by itself.")
-GIVEN_UP = _("The hub tried several times and stopped. Reprocess the event once the cause is gone.")
+GIVEN_UP = _("Saldo tried several times and stopped. Reprocess the event once the cause is gone.")
 CHECK_LISTING = _("Open the listing at the channel, correct it there, then use “Synchronise now”.")
-SEND_LATER = _("The hub tries a few times. If none succeeds, send the notification again once the cause is gone.")
+SEND_LATER = _("Saldo tries a few times. If none succeeds, send the notification again once the cause is gone.")
 AUTHORISE = _("Authorise the account again at the channel; everything that waited then goes out by itself.")
 
 ADVICE: dict[str, Advice] = {
@@ -53,14 +53,14 @@ ADVICE: dict[str, Advice] = {
     "rate_limited": Advice(_("The channel asked for fewer calls per minute."), WAIT, ALL_WAITS, passes=True),
     "too_many_orders": Advice(
         _("More orders changed within one hour than the channel's search shows."),
-        _("The hub searches again by itself; orders that the channel tells of arrive as ever. Look whether they do."),
+        _("Saldo searches again by itself; orders that the channel tells of arrive as ever. Look whether they do."),
         ALL_WAITS,
     ),
     "list_keeps_moving": Advice(
         _("The channel's list of orders changed faster than it could be read."), WAIT, ALL_WAITS, passes=True
     ),
     "credentials_unreadable": Advice(
-        _("The stored credentials cannot be opened with the keys the hub has."),
+        _("The stored credentials cannot be opened with the keys Saldo has."),
         _("Put the missing key back into FIELD_ENCRYPTION_KEYS, or connect the account again."),
         ACCOUNT_WAITS,
     ),
@@ -72,19 +72,19 @@ ADVICE: dict[str, Advice] = {
     ),
     "unreadable_answer": Advice(
         _("The channel answered something that cannot be read."),
-        _("The hub tries again by itself. If it stays, send support the trace id."),
+        _("Saldo tries again by itself. If it stays, send support the trace id."),
         ALL_WAITS,
         passes=True,
     ),
     "too_large": Advice(_("The channel's answer was far too large."), WAIT, ALL_WAITS, passes=True),
     "not_http": Advice(_("What answered was not the channel."), WAIT, ALL_WAITS, passes=True),
     "redirected": Advice(
-        _("The channel pointed to another address; the hub does not follow."),
+        _("The channel pointed to another address; Saldo does not follow."),
         _("Check the channel's address in the installation's settings."),
         ALL_WAITS,
     ),
     "forbidden_address": Advice(
-        _("The address is not on the public internet, so the hub did not call it."),
+        _("The address is not on the public internet, so Saldo did not call it."),
         _("Give an address that everybody can reach, or have the operator allow the network (SUBSCRIBER_NETWORKS)."),
         UNTOUCHED,
     ),
@@ -110,7 +110,7 @@ ADVICE: dict[str, Advice] = {
     ),
     "item_under_review": Advice(
         _("The channel is reviewing the listing and lets nobody change it."),
-        _("Resolve the pending issue at the channel; the hub tries again by itself."),
+        _("Resolve the pending issue at the channel; Saldo tries again by itself."),
         LISTING_WAITS,
         passes=True,
     ),
@@ -125,7 +125,7 @@ ADVICE: dict[str, Advice] = {
     ),
     "ignored_by_channel": Advice(
         _("The channel said yes, but shows another number."),
-        _("The hub sends it again. If it stays, look for a promotion or a limit on the listing."),
+        _("Saldo sends it again. If it stays, look for a promotion or a limit on the listing."),
         LISTING_WAITS,
         passes=True,
     ),
@@ -151,7 +151,7 @@ ADVICE: dict[str, Advice] = {
     ),
     "stock_not_found": Advice(
         _("The channel has no stock of this user product in any depot yet."),
-        _("Give it its first stock in the channel's panel; from then on the hub tells it."),
+        _("Give it its first stock in the channel's panel; from then on Saldo tells it."),
         LISTING_WAITS,
     ),
     "price_not_modifiable": Advice(
@@ -261,7 +261,7 @@ ADVICE: dict[str, Advice] = {
     # the notification address calls itself
     "echo_refused": Advice(
         _("The notification address answered with an error, so notifications would be lost."),
-        _("Have the operator check SALDO_PUBLIC_URL and the proxy in front of the hub."),
+        _("Have the operator check SALDO_PUBLIC_URL and the proxy in front of Saldo."),
         SALE_MAY_WAIT,
     ),
     "echo_lost": Advice(
@@ -271,7 +271,7 @@ ADVICE: dict[str, Advice] = {
     ),
     # the event
     "status_unknown": Advice(
-        _("The order is in a state that the hub does not know."),
+        _("The order is in a state that Saldo does not know."),
         _("Say what the word means on the page of mappings; the order is then taken in by itself. No stock was moved."),
         SALE_WAITS,
     ),
@@ -312,7 +312,7 @@ ADVICE: dict[str, Advice] = {
         SALE_MAY_WAIT,
     ),
     "internal_error": Advice(
-        _("The hub failed here; the fault is ours."),
+        _("Saldo failed here; the fault is ours."),
         _("Reprocess once. If it comes back, send support the trace id."),
         SALE_MAY_WAIT,
     ),
@@ -348,7 +348,7 @@ ADVICE: dict[str, Advice] = {
         UNTOUCHED,
     ),
     "contact_unreadable": Advice(
-        _("The recipient's number cannot be opened with the keys the hub has."),
+        _("The recipient's number cannot be opened with the keys Saldo has."),
         _("Put the missing key back into FIELD_ENCRYPTION_KEYS, then send the notification again."),
         UNTOUCHED,
     ),
@@ -367,7 +367,7 @@ ADVICE: dict[str, Advice] = {
     ),
     "sender_died": Advice(_("Every worker that sent this stopped in the middle."), SEND_LATER, UNTOUCHED, passes=True),
     "mail_login_refused": Advice(
-        _("The mail server refused the hub's user or password."),
+        _("The mail server refused Saldo's user or password."),
         _("Have the operator correct EMAIL_URL, then send the notification again."),
         UNTOUCHED,
     ),
@@ -386,7 +386,7 @@ ADVICE: dict[str, Advice] = {
 }
 
 UNKNOWN = Advice(
-    _("The channel refused for a reason that the hub does not know yet."),
+    _("The channel refused for a reason that Saldo does not know yet."),
     _("Read the technical detail; send support the trace id if it does not help."),
     SALE_MAY_WAIT,
 )

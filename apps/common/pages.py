@@ -57,7 +57,7 @@ def _after(model: type[Model], by: tuple[str, ...], cursor: str) -> Q:
         values = [field.to_python(text) for field, text in zip(fields, texts, strict=True)]
     except (ValueError, binascii.Error, msgspec.MsgspecError, ValidationError, OverflowError):
         raise Problem(
-            400, "invalid_cursor", _("This cursor is none that the hub gave; begin again without one.")
+            400, "invalid_cursor", _("This cursor is none that Saldo gave; begin again without one.")
         ) from None
     condition = Q()
     for number, name in enumerate(by):

@@ -95,7 +95,7 @@ CODES: dict[str, Entry] = {
         _("Something broke on our side"),
         _("Whether it took effect is unknown. Repeat it with the same idempotency key, or send support the trace_id."),
     ),
-    "temporarily_unavailable": Entry(_("The hub cannot answer just now"), REPEAT_SAFELY),
+    "temporarily_unavailable": Entry(_("Saldo cannot answer just now"), REPEAT_SAFELY),
     # stock
     "unknown_store": Entry(_("There is no such store"), _("Check the store's code; it is case-sensitive.")),
     "unknown_sku": Entry(_("There is no such product"), _("Check the SKU; it is case-sensitive.")),
@@ -153,7 +153,7 @@ CODES: dict[str, Entry] = {
     ),
     "unknown_batch": Entry(_("There is no such batch"), _("Check the batch number of this product and place.")),
     # orders and their recipients
-    "unknown_order": Entry(_("There is no such order"), _("Check the order's id; it is the hub's, not the channel's.")),
+    "unknown_order": Entry(_("There is no such order"), _("Check the order's id; it is Saldo's, not the channel's.")),
     "order_not_ready": Entry(
         _("The order is not ready for pick-up"),
         _("Nobody was told. Its recipient is told once it is ready; one that was picked up or cancelled never is."),
@@ -193,7 +193,7 @@ CODES: dict[str, Entry] = {
         _("Nothing was sent. Map a listing to the product in the console, and its number is told at once."),
     ),
     "stock_unknown": Entry(
-        _("The hub was never told what there is of the product"),
+        _("Saldo was never told what there is of the product"),
         _("Nothing was sent, so that no listing is zeroed by mistake. Receive or count the product once."),
     ),
     "stock_kept_by_channel": Entry(

@@ -107,7 +107,7 @@ def translate(error: Exception) -> Problem:
         case OperationalError() | InterfaceError():
             detail = _("The database cannot answer just now. Repeat the request; a change happens once per key.")
             return Problem(503, "temporarily_unavailable", detail, headers={"Retry-After": "1"})
-    detail = _("This is a defect of the hub, and it was recorded. The trace_id finds it in the log.")
+    detail = _("This is a defect of Saldo, and it was recorded. The trace_id finds it in the log.")
     return Problem(500, "internal_error", detail)
 
 

@@ -184,5 +184,5 @@ def _decode(cursor: str, key_types: Any) -> Place:
         side, key = msgspec.json.decode(raw, type=tuple[Side, msgspec.Raw])
         return side, msgspec.json.decode(key, type=key_types)
     except (binascii.Error, UnicodeError, RecursionError, msgspec.DecodeError):
-        detail = _("This cursor is none that the hub gave; begin again without one.")
+        detail = _("This cursor is none that Saldo gave; begin again without one.")
         raise Problem(400, "invalid_cursor", detail) from None

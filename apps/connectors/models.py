@@ -75,7 +75,7 @@ class Connector(models.Model):
         _("calls a minute"),
         null=True,
         blank=True,
-        help_text=_("How often the hub may call for this account; empty: CHANNEL_CALLS_PER_MINUTE, 0: no limit."),
+        help_text=_("How often Saldo may call for this account; empty: CHANNEL_CALLS_PER_MINUTE, 0: no limit."),
     )
     zero_limit_percent = models.PositiveSmallIntegerField(
         _("zeros held above (%)"),

@@ -1,6 +1,6 @@
-"""Other packages' admins, dressed like ours: people and groups, and Beat's schedule, which is edited here."""
+"""Other packages' admins, dressed like ours: people and groups, and Beat's schedule, which is edited here; and ours."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin as PlainGroupAdmin
@@ -17,6 +17,9 @@ from django_celery_beat.models import (
 from unfold.admin import ModelAdmin, TabularInline
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
+
+from apps.console.models import Pulse
+from apps.tenants.admin import PlatformAdmin
 
 for model in (User, Group, PeriodicTask, IntervalSchedule, CrontabSchedule, SolarSchedule, ClockedSchedule):
     admin.site.unregister(model)
@@ -88,3 +91,10 @@ class ClockedScheduleAdmin(beat.ClockedScheduleAdmin, ModelAdmin):  # type: igno
     """Moments: once."""
 
     inlines = (TasksInline,)
+
+
+@admin.register(Pulse)
+class PulseAdmin(PlatformAdmin):
+    """The last sign of life of each program and check."""
+
+    list_display: ClassVar = ["name", "seen_at", "detail"]

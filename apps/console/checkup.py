@@ -131,10 +131,10 @@ NAMES: dict[str, Promise] = {
 }
 
 SAID: dict[str, Promise] = {
-    "token": _("The hub holds a token that is valid until %(until)s."),
+    "token": _("Saldo holds a token that is valid until %(until)s."),
     "account": _("It opens the account %(nickname)s (%(user_id)s)."),
     "listing": _("“%(title)s” (%(item_id)s) was read; it shows %(quantity)s units."),
-    "echo": _("A notification that the hub sent itself arrived."),
+    "echo": _("A notification that Saldo sent itself arrived."),
 }
 
 NO_LISTING = _("The account has no listing yet; reading them works.")

@@ -20,13 +20,13 @@ class DriftAdvice:
     may_send: bool = False
 
 
-BY_ITSELF = _("Nothing: the hub sends its number by itself. If it stays, look at the listing's synchronisations.")
-LEARNED = _("Nothing: the hub keeps what the listing is now.")
+BY_ITSELF = _("Nothing: Saldo sends its number by itself. If it stays, look at the listing's synchronisations.")
+LEARNED = _("Nothing: Saldo keeps what the listing is now.")
 TAKEN_IN = _("Nothing: the order is read and taken in by itself; then the numbers agree again.")
 
 WORDS: dict[str, tuple[Promise, Promise]] = {
     Kind.PUSH_LOST: (
-        _("The hub sent its number, or believes so, and the channel still shows the one before."),
+        _("Saldo sent its number, or believes so, and the channel still shows the one before."),
         BY_ITSELF,
     ),
     Kind.NOT_KEPT: (
@@ -38,7 +38,7 @@ WORDS: dict[str, tuple[Promise, Promise]] = {
         _("Look for a promotion, a limit or a rule on the listing at the channel, then send our number."),
     ),
     Kind.REFUSED: (
-        _("The channel refuses the hub's number; its reason stands on the listing's page."),
+        _("The channel refuses Saldo's number; its reason stands on the listing's page."),
         _("Correct the listing at the channel, then send our number."),
     ),
     Kind.OVERDUE: (
@@ -51,13 +51,13 @@ WORDS: dict[str, tuple[Promise, Promise]] = {
     ),
     Kind.RAISED: (
         _("The channel shows another number than it was told, and no sale explains it: somebody typed it there."),
-        _("Nothing while it is more than there is: the hub lowers it at once. Correct the stock here if it was wrong."),
+        _("Nothing while it is more than there is: Saldo lowers it at once. Correct the stock here if it was wrong."),
     ),
     Kind.LOWERED: (
         _("The channel shows fewer units than it was told, and no sale explains it: somebody typed it there."),
         _(
             "If the units are there, send our number; if they are not, correct the stock here. After a while without a"
-            " sale the hub sends its number by itself."
+            " sale Saldo sends its number by itself."
         ),
     ),
     Kind.SALE_UNHEARD: (
@@ -69,7 +69,7 @@ WORDS: dict[str, tuple[Promise, Promise]] = {
         _("Open the events that need attention, settle this one and reprocess it. The number is not touched before."),
     ),
     Kind.CANCELLATION_UNHEARD: (
-        _("A sale was cancelled at the channel, and the hub has not taken that in."),
+        _("A sale was cancelled at the channel, and Saldo has not taken that in."),
         TAKEN_IN,
     ),
     Kind.UNCOUNTED: (
@@ -77,7 +77,7 @@ WORDS: dict[str, tuple[Promise, Promise]] = {
         _("Receive or count the product's stock. Until then the channel's own number stays."),
     ),
     Kind.SHADOWED: (
-        _("The hub would send its number; the connector is in shadow mode."),
+        _("Saldo would send its number; the connector is in shadow mode."),
         _("Compare the two numbers. When they convince you, end the shadow mode on the connector's page."),
     ),
     Kind.HELD: (
@@ -116,27 +116,27 @@ WORDS: dict[str, tuple[Promise, Promise]] = {
         _("Relist it at the channel if it should be for sale; otherwise ignore this."),
     ),
     Kind.PAUSED_BY_SELLER: (
-        _("Somebody paused the listing at the channel: its units are not for sale. The hub never reactivates it."),
+        _("Somebody paused the listing at the channel: its units are not for sale. Saldo never reactivates it."),
         _("Activate it at the channel if it should be for sale; otherwise ignore this."),
     ),
     Kind.BLOCKED: (
         _("The channel holds the listing back (review, payment, inactive): nothing of it is for sale."),
         _("Settle at the channel what it asks for."),
     ),
-    Kind.REACTIVATED: (_("The listing is for sale again; the hub took it for held back or closed."), LEARNED),
+    Kind.REACTIVATED: (_("The listing is for sale again; Saldo took it for held back or closed."), LEARNED),
     Kind.BECAME_FULL: (
-        _("The units went to the channel's own warehouse, which counts them: the hub sends no number any more."),
+        _("The units went to the channel's own warehouse, which counts them: Saldo sends no number any more."),
         LEARNED,
     ),
-    Kind.LEFT_FULL: (_("The units are the seller's again: the hub sends its number from now on."), LEARNED),
-    Kind.BECAME_KIT: (_("The channel counts it from its parts: the hub sends no number any more."), LEARNED),
+    Kind.LEFT_FULL: (_("The units are the seller's again: Saldo sends its number from now on."), LEARNED),
+    Kind.BECAME_KIT: (_("The channel counts it from its parts: Saldo sends no number any more."), LEARNED),
     Kind.MOVED: (
         _("The channel replaced the listing by one for each variation."),
         _("Nothing: the new listings take over the products of the old variations."),
     ),
     Kind.KIND_CHANGED: (_("The channel keeps the listing's stock in another way now."), LEARNED),
     Kind.UNKNOWN_LISTING: (
-        _("It is for sale at the channel, and the hub has no such listing: its sales wait for a mapping."),
+        _("It is for sale at the channel, and Saldo has no such listing: its sales wait for a mapping."),
         _("Import the listings on the connector's page, then map it."),
     ),
 }

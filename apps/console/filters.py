@@ -40,6 +40,21 @@ def _text(label: Any, placeholder: Any = "", *, choices: str = "") -> dict[str, 
     return {"label": label, "widget": forms.TextInput(attributes)}
 
 
+def _at(text: str) -> tuple[datetime, datetime] | None:
+    """Return beginning and end of the hour (`2026-11-22T14`) or day (`2026-11-22`) named, in the reader's zone."""
+    form, length = ("%Y-%m-%dT%H", timedelta(hours=1)) if "T" in text else ("%Y-%m-%d", timedelta(days=1))
+    try:
+        begins = timezone.make_aware(datetime.strptime(text, form))  # noqa: DTZ007  the zone is the reader's
+        return begins, begins + length
+    except (ValueError, OverflowError):
+        return None
+
+
+def _of_a_chart() -> Any:
+    """Return the filter that a point of a chart links to: one hour, or one day."""
+    return django_filters.CharFilter(method="in_slot", widget=forms.HiddenInput(), max_length=13)
+
+
 class Filters(django_filters.FilterSet):  # type: ignore[misc]  # the package ships no types
     """What all filters have in common: a period on the field `MOMENT`, and a list of what is set."""
 
@@ -48,6 +63,18 @@ class Filters(django_filters.FilterSet):  # type: ignore[misc]  # the package sh
     def in_period(self, rows: QuerySet[Any], name: str, value: str) -> QuerySet[Any]:
         """Keep rows of the last hour, day, week or month."""
         return rows.filter(**{f"{self.MOMENT}__gte": timezone.now() - PERIOD_LENGTHS[value]})
+
+    def in_slot(self, rows: QuerySet[Any], name: str, value: str) -> QuerySet[Any]:
+        """Keep rows of one hour or day; a bound on the time itself, so that its index serves."""
+        slot = _at(value)
+        if slot is None:
+            return rows.none()
+        return rows.filter(**{f"{self.MOMENT}__gte": slot[0], f"{self.MOMENT}__lt": slot[1]})
+
+    @property
+    def slot(self) -> tuple[datetime, datetime] | None:
+        """Return the hour or day that a link from a chart narrows the list to."""
+        return _at(str(self.form.cleaned_data.get("at") or "")) if self.form.is_valid() else None
 
     def products(self, text: str) -> QuerySet[Product, Any]:
         """Return the ids of the tenant's products whose SKU or name holds the text, for an `in`: they are few."""
@@ -75,6 +102,7 @@ class SyncFilters(Filters):
     since = _day(_("From"), method="since_day")
     until = _day(_("Until"), method="until_day")
     listing = django_filters.NumberFilter(field_name="listing_id", widget=forms.HiddenInput(), min_value=1)
+    at = _of_a_chart()
 
     class Meta:
         model = SyncLog
@@ -145,6 +173,7 @@ class OrderFilters(Filters):
     period = django_filters.ChoiceFilter(
         choices=PERIODS, method="in_period", label=_("Period"), empty_label=_("Any time")
     )
+    at = _of_a_chart()
 
     class Meta:
         model = Order

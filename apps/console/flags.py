@@ -42,7 +42,7 @@ FLAGS: dict[str, FlagText] = {
         _("The units are on hand again. Check their condition; write a loss if they cannot be sold."),
     ),
     Flag.UNKNOWN_WORD: FlagText(
-        _("A state the hub does not know"),
+        _("A state Saldo does not know"),
         _("The channel used a word that is new here. Stock was left as it is; say what it means among the mappings."),
     ),
 }

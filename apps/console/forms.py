@@ -76,7 +76,7 @@ class MapStatus(forms.Form):
         word: str = self.cleaned_data["external_status"].strip().lower()
         if word in ORDER_WORDS:
             raise forms.ValidationError(
-                _("The hub knows what “%(word)s” means; only statuses it does not know are mapped."),
+                _("Saldo knows what “%(word)s” means; only statuses it does not know are mapped."),
                 params={"word": word},
             )
         return word

@@ -9,6 +9,7 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods
@@ -16,6 +17,8 @@ from django.views.decorators.http import require_http_methods
 from apps.connectors.models import Listing, ListingPrice
 from apps.sync import pricing
 from apps.tenants import access, audit
+
+LEAST = Decimal("0.01")
 
 GROUPED = re.compile(r"\d{1,3}(\.\d{3})+,\d{1,2}")
 """1.234,56: how prices of a thousand and more are written in Brazil."""
@@ -30,11 +33,18 @@ class Reais(forms.DecimalField):
             raise forms.ValidationError(self.error_messages["invalid"], code="invalid")
         return super().to_python(text.replace(".", "") if GROUPED.fullmatch(text) else text)
 
+    def validate(self, value: Decimal | None) -> None:
+        """Refuse what is no price, with the least one as it is written here. Raises ValidationError."""
+        super().validate(value)  # type: ignore[arg-type]  # as the stubs have it, never None
+        if value is not None and value < LEAST:
+            text = _("A price is R$ %(least)s or more.") % {"least": number_format(LEAST, 2)}
+            raise forms.ValidationError(text, code="min_value")
+
 
 class Price(forms.Form):
     """A price in R$; `is_meant` appears when it is the first one, or far from the last."""
 
-    price = Reais(label=gettext_lazy("Price (R$)"), min_value=0.01, max_digits=12, decimal_places=2, localize=True)
+    price = Reais(label=gettext_lazy("Price (R$)"), max_digits=12, decimal_places=2, localize=True)
     is_meant = forms.BooleanField(
         label=gettext_lazy("Yes, I mean this price"), required=False, widget=forms.HiddenInput()
     )

@@ -8,7 +8,7 @@ from apps.common.slots import slot
 from apps.connectors import errands
 from apps.connectors.importing import run_import
 from apps.connectors.models import Errand
-from apps.console import checkup
+from apps.console import answer_times, checkup, hours, pulse
 from apps.console.proof import prove_all
 from apps.events.unheard import find_sales
 from apps.sync import reconcile
@@ -19,8 +19,32 @@ log = structlog.get_logger(__name__)
 @shared_task
 def prove() -> None:
     """Check every invariant on the live data and say loudly what does not hold."""
-    for finding in prove_all():
+    findings = prove_all()
+    for finding in findings:
         log.error("invariant_broken", rule=finding.rule, count=finding.count, examples=str(finding.examples[:3]))
+    pulse.note("prove", broken=[finding.rule for finding in findings])
+
+
+@shared_task
+def canary() -> None:
+    """Come all the way from Beat over the broker to a worker and into PostgreSQL: its age is the whole chain's."""
+    pulse.note("canary")
+
+
+@shared_task
+def add_up_hours() -> None:
+    """Bring the figures of the start page's charts up to date."""
+    with slot("console.hours") as is_mine:
+        while is_mine and hours.follow():
+            pass
+
+
+@shared_task
+def forget_old_figures() -> None:
+    """Forget the signs of life and figures that nobody looks at any more."""
+    pulse.forget_old()
+    answer_times.forget_old()
+    hours.forget_old()
 
 
 @shared_task

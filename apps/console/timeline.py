@@ -131,7 +131,7 @@ def _worked_on(event: IntegrationEvent) -> Step:
 
 def _what_of(event: IntegrationEvent) -> str:
     if event.status == IntegrationEvent.Status.IGNORED:
-        return _("the hub needs nothing of this topic")
+        return _("Saldo needs nothing of this topic")
     return _("try %(number)s") % {"number": event.attempts} if event.attempts > 1 else ""
 
 

@@ -8,6 +8,8 @@ from apps.console import (
     connectors,
     depots,
     divergences,
+    health,
+    home,
     keys,
     mappings,
     plans,
@@ -23,6 +25,8 @@ from apps.console import (
 
 app_name = "console"
 urlpatterns = [
+    path("", home.index, name="home"),
+    path("saude/", health.index, name="health"),
     path("eventos/", views.events, name="events"),
     path("eventos/<int:pk>/", views.event, name="event"),
     path("eventos/<int:pk>/reprocessar/", views.reprocess_event, name="reprocess"),

@@ -74,7 +74,7 @@ def event(request: HttpRequest, pk: int) -> HttpResponse:
     order_of = _orders_about(request, [row])
     content = masking.masked_text(bytes(row.body)) if row.payload is None else masking.masked_json(row.payload)
     if not content:
-        content = _("No content is kept: the hub made this event itself, or forgot what arrived after its days.")
+        content = _("No content is kept: Saldo made this event itself, or forgot what arrived after its days.")
     context = {
         "event": row,
         "content": content,
@@ -95,7 +95,7 @@ def reprocess_event(request: HttpRequest, pk: int) -> HttpResponse:
     if reprocess(same, actor=f"user:{request.user.pk}"):
         messages.success(request, _("The event is in the queue again. What becomes of it shows here within seconds."))
     else:
-        messages.warning(request, _("The event was read again, and there is still nothing the hub could do with it."))
+        messages.warning(request, _("The event was read again, and there is still nothing Saldo could do with it."))
     return redirect("console:event", pk=row.pk)
 
 

@@ -109,7 +109,7 @@ def sync_product(request: HttpRequest, pk: int) -> HttpResponse:
 
 CANNOT: dict[str, str | Promise] = {
     "product_not_mapped": gettext_lazy("No listing sells this product yet: choose it on a listing's page first."),
-    "stock_unknown": gettext_lazy("The hub was never told what there is of this product: receive or count it first."),
+    "stock_unknown": gettext_lazy("Saldo was never told what there is of this product: receive or count it first."),
     "stock_kept_by_channel": gettext_lazy("The channel itself counts the stock of every listing of this product."),
 }
 

@@ -145,7 +145,7 @@ def reprocess_event(request: HttpRequest, caller: Caller, event_id: int) -> Repr
     with structlog.contextvars.bound_contextvars(reprocess_id=str(reprocess_id), event_id=event_id):
         count = reprocess(own, actor=caller.actor, reprocess_id=reprocess_id)
     if not count:
-        detail = _("The event was read again, and there is still nothing the hub could do with it.")
+        detail = _("The event was read again, and there is still nothing Saldo could do with it.")
         raise Problem(409, "nothing_to_reprocess", detail)
     event = own.only("status", "reprocess_count").get()
     return Reprocessed(reprocess_id, event_id, event.status, event.reprocess_count)

@@ -100,6 +100,22 @@ def _is_ahead_of_this_cluster(cursor: FeedCursor) -> bool:
         return bool(query.fetchone()[0])
 
 
+OLDEST_UNREAD = """
+SELECT c.consumer, m.recorded_at FROM inventory_feed_cursors c LEFT JOIN LATERAL (
+       SELECT recorded_at FROM inventory_ledger
+        WHERE (transaction_id, id) > (c.transaction_id, c.movement_id)
+        ORDER BY transaction_id, id LIMIT 1) AS m ON true
+ ORDER BY c.consumer
+"""
+
+
+def oldest_unread() -> dict[str, datetime | None]:
+    """Return, per reader, when the oldest movement that it has not read was recorded; None when it has read all."""
+    with connection.cursor() as query:
+        query.execute(OLDEST_UNREAD)
+        return dict(query.fetchall())
+
+
 def restart(consumer: str) -> None:
     """Let `consumer` read the whole ledger again, from its first movement."""
     FeedCursor.objects.filter(consumer=consumer).update(transaction_id=0, movement_id=0)

@@ -41,7 +41,7 @@ class Package(models.Model):
     dimensions = models.CharField(_("height x width x length (cm)"), max_length=64, blank=True, db_column="dimensoes")
     label_enc = models.TextField(editable=False, blank=True, db_column="etiqueta_externa")  # holds an address: sealed
     label_format = models.CharField(_("label format"), max_length=8, blank=True)  # PDF or ZPL
-    position_id = models.BigIntegerField(_("position in the hub"), null=True, blank=True, db_column="posicao_id")
+    position_id = models.BigIntegerField(_("position in Saldo"), null=True, blank=True, db_column="posicao_id")
     channel_updated_at = models.DateTimeField(_("changed on the channel at"), null=True)
     created_at = models.DateTimeField(_("received at"), auto_now_add=True)
     updated_at = models.DateTimeField(_("updated at"), auto_now=True)

@@ -60,7 +60,7 @@ def _again(tenant: Tenant, row_ids: Sequence[int], approved_by: str) -> None:
     except Exception:  # a defect of ours: show it on the event, go on with the others
         log.exception("source_events_retry_broke", tenant_id=tenant.pk, events=len(row_ids), first_row_id=row_ids[0])
         if len(row_ids) == 1:
-            detail = _("The hub failed on it, the log says why; no stock was moved. Try it again once that is mended.")
+            detail = _("Saldo failed on it, the log says why; no stock was moved. Try it again once that is mended.")
             rows = SourceEvent.objects.filter(tenant=tenant, pk=row_ids[0], status__in=states)
             rows.update(code=INTERNAL_ERROR, detail=detail)
         else:

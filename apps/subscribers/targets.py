@@ -49,7 +49,7 @@ def _check_host(host: str) -> None:
     is_address = ":" in host or NUMBER.fullmatch(labels[-1]) is not None  # browsers' rule: a name ends in a word
     if is_address and not may_dial(host, settings.SUBSCRIBER_NETWORKS):
         raise ValidationError(
-            _("This address is not on the public internet, so the hub will not post to it."), code="forbidden_address"
+            _("This address is not on the public internet, so Saldo will not post to it."), code="forbidden_address"
         )
     if not is_address and not (len(host) < 254 and all(LABEL.fullmatch(label) for label in labels)):
         raise ValidationError(_("This is not the name of a host."), code="invalid_url")

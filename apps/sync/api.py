@@ -275,7 +275,7 @@ def _refusal(refusal: CannotSync, product: Product) -> Problem:
     status = {"product_not_mapped": 409, "stock_unknown": 409, "stock_kept_by_channel": 422}[refusal.code]
     details = {
         "product_not_mapped": _("No listing on this channel sells %(sku)s, so there is no number to tell."),
-        "stock_unknown": _("The hub was never told what there is of %(sku)s, so it tells the channel nothing."),
+        "stock_unknown": _("Saldo was never told what there is of %(sku)s, so it tells the channel nothing."),
         "stock_kept_by_channel": _("The channel itself keeps the stock of every listing of %(sku)s. Nothing was sent."),
     }
     return Problem(status, refusal.code, details[refusal.code] % {"sku": product.sku}, sku=product.sku)

@@ -186,7 +186,7 @@ class Divergence(models.Model):
         LOWERED = "REDUZIDO_NO_CANAL", _("Lowered at the channel, and no sale explains it")
         SALE_UNHEARD = "VENDA_NAO_AVISADA", _("A sale that no notification told of")
         SALE_WAITING = "VENDA_PARADA", _("A sale that waits for somebody")
-        CANCELLATION_UNHEARD = "CANCELAMENTO_NAO_AVISADO", _("A cancellation the hub has not taken in")
+        CANCELLATION_UNHEARD = "CANCELAMENTO_NAO_AVISADO", _("A cancellation Saldo has not taken in")
         UNCOUNTED = "SEM_CONTAGEM", _("For sale, but its stock was never counted here")
         SHADOWED = "EM_SOMBRA", _("Would be sent, were it not for shadow mode")
         HELD = "ZERO_RETIDO", _("Zero held back: too many at once")
@@ -210,7 +210,7 @@ class Divergence(models.Model):
         UNKNOWN_LISTING = "DESCONHECIDO", _("For sale at the channel, unknown here")
 
     class Ending(models.TextChoices):
-        REPAIRED = "CORRIGIDA", _("Repaired by the hub")
+        REPAIRED = "CORRIGIDA", _("Repaired by Saldo")
         GONE = "SUMIU", _("Gone by itself")
         BY_PERSON = "POR_PESSOA", _("Settled by a person")
 

@@ -23,6 +23,7 @@ SETTING_NAMES = (
     "SALDO_ENV",
     "SALDO_DATA",
     "SALDO_DEMO",
+    "SALDO_STAGING",
     "SALDO_PUBLIC_URL",
     "PORT",
     "SECRET_KEY",

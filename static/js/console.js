@@ -4,37 +4,38 @@
 
 document.documentElement.classList.add("has-script");
 
-const POLL_MS = 5000;
 const NEWS_MS = 10000; // a screen reader is told of changes at most this often
 const SLOWEST_MS = 60000; // a server in trouble is asked ever less often, down to this
+const FIRST_PAUSE_MS = 5000;
 
-function content(region) {
-  // the token of a form is another one at each look
-  return region.innerHTML.replace(/(name="csrfmiddlewaretoken" value=")[^"]*/g, "$1");
-}
-
-function keepUpToDate(region) {
+// What htmx asks for by itself stands on the region (template tag `live`); this says when it does not, what of the
+// answer is put in, and what people hear of it. The region is another element after each swap: it is known by its id.
+function keepUpToDate() {
   const status = document.querySelector("[data-live-status]");
   const words = document.querySelector("[data-live-words]");
   const toggle = document.querySelector("[data-live-toggle]");
   const news = document.querySelector("[data-live-news]");
-  // what is under way is looked at more often, as long as the region says so
-  const pollMs = () => Number(region.querySelector("[data-poll-ms]")?.dataset.pollMs) || POLL_MS;
   let isPaused = false;
-  let pause = pollMs();
-  let timer = 0;
+  let pauseMs = 0; // after a failure, longer each time
+  let nextLook = 0;
   let lastNews = 0;
-  let seen = content(region);
+  let known = null; // the rows before a swap
+  const seen = new Map(); // what each region was given last, by its id
+
+  const isLive = (element) => element instanceof Element && element.matches("[data-live]");
+  const rowsOf = (region) => Array.from(region.querySelectorAll("[data-row]"));
+  // the token of a form is another one at each look
+  const content = (region) => region.innerHTML.replace(/(name="csrfmiddlewaretoken" value=")[^"]*/g, "$1");
 
   function show(state) {
     if (!status) return;
     status.classList.toggle("is-paused", state === "paused");
     status.classList.toggle("is-offline", state === "offline");
-    words.textContent = words.dataset[state];
+    if (words.textContent !== words.dataset[state]) words.textContent = words.dataset[state];
     toggle.textContent = state === "paused" ? toggle.dataset.resume : toggle.dataset.pause;
   }
 
-  function isInUse() {
+  function isInUse(region) {
     const selection = document.getSelection();
     return (
       region.contains(document.activeElement) ||
@@ -49,51 +50,62 @@ function keepUpToDate(region) {
     news.textContent = count === 1 ? news.dataset.one : news.dataset.many.replace("NN", count);
   }
 
-  function replace(fresh) {
-    const known = new Set(Array.from(region.querySelectorAll("[data-row]"), (row) => row.dataset.row));
-    const hadRows = known.size > 0;
-    region.replaceChildren(...fresh.childNodes);
-    const arrived = Array.from(region.querySelectorAll("[data-row]")).filter((row) => !known.has(row.dataset.row));
-    if (!arrived.length) return;
-    if (hadRows) arrived.forEach((row) => row.classList.add("is-new"));
-    tell(arrived.length);
+  function slower() {
+    pauseMs = Math.min(Math.max(pauseMs * 2, FIRST_PAUSE_MS), SLOWEST_MS);
+    nextLook = Date.now() + pauseMs;
+    show(isPaused ? "paused" : "offline");
   }
 
-  async function look() {
-    try {
-      const answer = await fetch(location.href, { headers: { "X-Requested-With": "fetch" }, redirect: "manual" });
-      if (answer.type === "opaqueredirect") return location.reload(); // signed out meanwhile
-      if (!answer.ok) throw new Error(String(answer.status));
-      const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById(region.id);
-      if (fresh && content(fresh) !== seen && !isInUse()) {
-        seen = content(fresh);
-        replace(fresh);
-      }
-      pause = pollMs();
-      show(isPaused ? "paused" : "on");
-    } catch {
-      pause = Math.min(pause * 2, SLOWEST_MS);
-      show("offline");
+  document.body.addEventListener("htmx:beforeRequest", (event) => {
+    if (!isLive(event.detail.elt)) return;
+    const mayLook = !isPaused && !document.hidden && Date.now() >= nextLook && !isInUse(event.detail.elt);
+    if (!mayLook) event.preventDefault();
+  });
+
+  document.body.addEventListener("htmx:beforeSwap", (event) => {
+    const { target: region, xhr } = event.detail;
+    if (!isLive(region)) return;
+    const fresh = new DOMParser().parseFromString(xhr.responseText, "text/html").getElementById(region.id);
+    if (xhr.status === 200 && !fresh) {
+      location.reload(); // signed out meanwhile, or the page has become another one
+      event.detail.shouldSwap = false;
+    } else if (fresh && (isPaused || isInUse(region) || content(fresh) === seen.get(region.id))) {
+      event.detail.shouldSwap = false;
+    } else if (fresh) {
+      seen.set(region.id, content(fresh));
+      known = new Set(rowsOf(region).map((row) => row.dataset.row));
     }
-  }
+  });
 
-  async function tick() {
-    clearTimeout(timer);
-    if (isPaused || document.hidden) return;
-    await look();
-    timer = setTimeout(tick, pause);
-  }
+  document.body.addEventListener("htmx:load", (event) => {
+    const region = event.detail.elt;
+    if (!isLive(region) || !known) return;
+    const arrived = rowsOf(region).filter((row) => !known.has(row.dataset.row));
+    if (known.size) arrived.forEach((row) => row.classList.add("is-new"));
+    if (arrived.length) tell(arrived.length);
+    known = null;
+  });
 
+  document.body.addEventListener("htmx:afterRequest", (event) => {
+    if (!isLive(event.detail.target) || !event.detail.successful) return;
+    pauseMs = nextLook = 0;
+    show(isPaused ? "paused" : "on");
+  });
+  ["htmx:sendError", "htmx:responseError", "htmx:timeout"].forEach((name) =>
+    document.body.addEventListener(name, (event) => isLive(event.detail.target) && slower()),
+  );
+
+  document.querySelectorAll("[data-live]").forEach((region) => seen.set(region.id, content(region)));
+  const look = () => document.querySelectorAll("[data-live]").forEach((region) => htmx.trigger(region, "look"));
+  document.addEventListener("visibilitychange", look);
   if (status) {
     status.classList.add("is-ready");
     toggle.addEventListener("click", () => {
       isPaused = !isPaused;
       show(isPaused ? "paused" : "on");
-      tick();
+      look();
     });
   }
-  document.addEventListener("visibilitychange", tick);
-  timer = setTimeout(tick, pause);
 }
 
 function copyOnClick(button) {
@@ -128,6 +140,6 @@ function openOnClick(link) {
   });
 }
 
-document.querySelectorAll("[data-live]").forEach(keepUpToDate);
+if (window.htmx && document.querySelector("[data-live]")) keepUpToDate();
 document.querySelectorAll("[data-copy]").forEach(copyOnClick);
 document.querySelectorAll("[data-menu]").forEach(openOnClick);

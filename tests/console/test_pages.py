@@ -652,7 +652,7 @@ def test_signing_in_and_out(shop: Shop, client: Client) -> None:
     wrong = client.post("/entrar/", {"username": "bia", "password": "no"})
     assert 'role="alert"' in wrong.content.decode()
     right = client.post("/entrar/", {"username": "bia", "password": factories.PASSWORD})
-    assert right["Location"] == reverse("console:events")
+    assert right["Location"] == reverse("console:home")
     assert client.post("/sair/")["Location"] == "/entrar/"
     assert client.get(reverse("console:events")).status_code == 302
 
@@ -662,17 +662,22 @@ def test_the_language_can_be_switched(shop: Shop, alice: Client) -> None:
     alice.post(reverse("console:language"), {"language": "en", "next": "/console/eventos/"})
     page = alice.get(reverse("console:events")).content.decode()
     assert '<html lang="en">' in page
-    assert "What the channels told the hub" in page
+    assert "What the channels told Saldo" in page
 
 
 @pytest.mark.parametrize(
-    ("demo", "development", "words"),
-    [(True, True, "SIMULADOR"), (False, True, "DESENVOLVIMENTO"), (False, False, "PRODUÇÃO")],
+    ("demo", "development", "staging", "words"),
+    [
+        (True, True, True, "DEMONSTRAÇÃO"),
+        (False, True, True, "DESENVOLVIMENTO"),
+        (False, False, True, "HOMOLOGAÇÃO"),
+        (False, False, False, "PRODUÇÃO"),
+    ],
 )
 def test_the_bar_says_which_installation_this_is(
-    demo: bool, development: bool, words: str, client: Client, settings: SimpleNamespace
+    demo: bool, development: bool, staging: bool, words: str, client: Client, settings: SimpleNamespace
 ) -> None:
-    settings.SALDO_DEMO, settings.IS_DEVELOPMENT = demo, development
+    settings.SALDO_DEMO, settings.IS_DEVELOPMENT, settings.SALDO_STAGING = demo, development, staging
     assert f"<strong>{words}</strong>" in client.get("/entrar/").content.decode()
 
 

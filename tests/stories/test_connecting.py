@@ -379,7 +379,7 @@ def test_four_ticks_for_an_account_that_works(alice: Office) -> None:
     page = alice.page(connector)
     assert page.count("Works") == 4
     assert item_id in page
-    assert "A notification that the hub sent itself arrived" in page
+    assert "A notification that Saldo sent itself arrived" in page
     event = IntegrationEvent.objects.get(connector=connector)
     assert (event.topic, event.status) == ("saldo_echo", "IGNORADO")
     assert alice.sandbox.control.item(item_id)["available_quantity"] == 7

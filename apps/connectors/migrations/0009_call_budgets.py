@@ -10,7 +10,7 @@ class Migration(migrations.Migration):
             name="calls_per_minute",
             field=models.PositiveIntegerField(
                 blank=True,
-                help_text="How often the hub may call for this account; empty: CHANNEL_CALLS_PER_MINUTE, 0: no limit.",
+                help_text="How often Saldo may call for this account; empty: CHANNEL_CALLS_PER_MINUTE, 0: no limit.",
                 null=True,
                 verbose_name="calls a minute",
             ),

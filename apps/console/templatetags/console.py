@@ -13,13 +13,14 @@ from django.db.models import Model, Q
 from django.http import Http404, HttpRequest
 from django.templatetags.static import static
 from django.urls import reverse
-from django.utils import formats
+from django.utils import formats, timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
 from apps.connectors.models import Connector
 from apps.console import badges, moments, proofs
+from apps.console.channel_words import WORDS
 from apps.console.errors import explain
 from apps.events.models import IntegrationEvent
 from apps.inventory.models import Movement
@@ -76,6 +77,18 @@ def moment(when: datetime | None) -> SafeString:
 
 
 @register.simple_tag
+def token_until(connector: Connector) -> SafeString:
+    """Return for how long the access to an account lasts yet, in words; it is renewed by itself while it is used."""
+    until = connector.access_token_expires_at
+    if until is None:
+        return moment(None)
+    seconds = (until - timezone.now()).total_seconds()
+    words = _("for %(span)s more") if seconds > 0 else _("ran out %(span)s ago")
+    words %= {"span": moments.span_of(abs(seconds))}
+    return format_html('<time datetime="{}" title="{}">{}</time>', until.isoformat(), moments.in_full(until), words)
+
+
+@register.simple_tag
 def exact(when: datetime | None) -> SafeString:
     """Return a `<time>` with date and time to the millisecond, and the zone on hover; a dash for never."""
     if when is None:
@@ -90,6 +103,15 @@ def number(value: int | Decimal | None) -> str:
     if value is None:
         return "?"
     return formats.number_format(value, force_grouping=True).replace("-", MINUS)
+
+
+@register.filter
+def channel_word(word: str) -> SafeString | str:
+    """Return a channel's word for a state in the reader's language, the word itself beside it; a dash for none."""
+    known = WORDS.get(word)
+    if not word or known is None:
+        return format_html('<span class="mono">{}</span>', word or "—")
+    return format_html('{} <span class="channel-word mono">{}</span>', known, word)
 
 
 @register.filter
@@ -122,6 +144,13 @@ def milliseconds(value: int | None) -> str:
 def seconds(value: float) -> str:
     """Return a duration given in seconds: `412 ms`, `1,2 s`, `3 min`."""
     return moments.span_of(value)
+
+
+@register.filter
+def unit_seconds(value: float) -> str:
+    """Return an exposure: `7,1 unit·seconds`."""
+    shown = formats.number_format(value, 1 if value < 100 else 0, force_grouping=True)
+    return _("%(number)s unit·seconds") % {"number": shown}
 
 
 @register.simple_tag
@@ -189,8 +218,24 @@ def reason(text: str) -> str:
 def current(context: Mapping[str, Any], name: str) -> SafeString:
     """Return `aria-current` when the page shown is `console:<name>` or a page below it."""
     request: HttpRequest | None = context.get("request")
-    is_here = request is not None and request.path.startswith(reverse(f"console:{name}"))
+    address = reverse(f"console:{name}")
+    path = request.path if request is not None else ""
+    is_here = path == address or (path.startswith(address) and name != "home")  # all pages are below the first
     return format_html('aria-current="{}"', "page") if is_here else SafeString("")
+
+
+@register.simple_tag(takes_context=True)
+def live(context: Mapping[str, Any], seconds: int = 5) -> SafeString:
+    """Return the attributes of the region `rows`, which htmx then takes afresh from its own page every few seconds.
+
+    static/js/console.js says when not: while the tab is hidden, paused or in use, and less often after a failure.
+    """
+    request: HttpRequest = context["request"]
+    return format_html(
+        'data-live hx-get="{}" hx-select="#rows" hx-target="this" hx-swap="outerHTML" hx-trigger="every {}s, look"',
+        request.get_full_path() if request.method == "GET" else request.path,
+        seconds,
+    )
 
 
 @register.simple_tag(takes_context=True)
@@ -268,9 +313,11 @@ def environment() -> dict[str, str]:
     if settings.SALDO_DEMO:
         return {
             "kind": "simulator",
-            "name": _("SIMULATOR"),
+            "name": _("DEMONSTRATION"),
             "text": _("nothing here reaches a real marketplace"),
         }
     if settings.IS_DEVELOPMENT:
         return {"kind": "development", "name": _("DEVELOPMENT"), "text": ""}
+    if settings.SALDO_STAGING:
+        return {"kind": "staging", "name": _("STAGING"), "text": _("for trying out; not the shop's own stock")}
     return {"kind": "production", "name": _("PRODUCTION"), "text": ""}

@@ -49,7 +49,7 @@ class Migration(migrations.Migration):
                 (
                     "position_id",
                     models.BigIntegerField(
-                        blank=True, db_column="posicao_id", null=True, verbose_name="position in the hub"
+                        blank=True, db_column="posicao_id", null=True, verbose_name="position in Saldo"
                     ),
                 ),
                 ("channel_updated_at", models.DateTimeField(null=True, verbose_name="changed on the channel at")),

@@ -42,7 +42,7 @@ class Migration(migrations.Migration):
                             ("REDUZIDO_NO_CANAL", "Lowered at the channel, and no sale explains it"),
                             ("VENDA_NAO_AVISADA", "A sale that no notification told of"),
                             ("VENDA_PARADA", "A sale that waits for somebody"),
-                            ("CANCELAMENTO_NAO_AVISADO", "A cancellation the hub has not taken in"),
+                            ("CANCELAMENTO_NAO_AVISADO", "A cancellation Saldo has not taken in"),
                             ("SEM_CONTAGEM", "For sale, but its stock was never counted here"),
                             ("EM_SOMBRA", "Would be sent, were it not for shadow mode"),
                             ("ZERO_RETIDO", "Zero held back: too many at once"),
@@ -84,7 +84,7 @@ class Migration(migrations.Migration):
                     models.CharField(
                         blank=True,
                         choices=[
-                            ("CORRIGIDA", "Repaired by the hub"),
+                            ("CORRIGIDA", "Repaired by Saldo"),
                             ("SUMIU", "Gone by itself"),
                             ("POR_PESSOA", "Settled by a person"),
                         ],
