@@ -22,6 +22,7 @@ EVERY_SECOND = {"schedule": 1.0, "options": {"expire_seconds": 1}}
 #: The rhythm. `config.beat.Scheduler` writes these into the database once; from then on the admin's edits win.
 app.conf.beat_schedule = {
     "inbox": {"task": "apps.events.tasks.work_through_inbox", **EVERY_SECOND},
+    "reprocess many": {"task": "apps.events.tasks.reprocess_on", **EVERY_SECOND},
     "follow the ledger": {"task": "apps.sync.tasks.follow_ledger", **EVERY_SECOND},
     "push due numbers": {"task": "apps.sync.tasks.push_due", **EVERY_SECOND},
     "push due prices": {"task": "apps.sync.tasks.push_prices", "schedule": 5.0, "options": {"expire_seconds": 5}},

@@ -316,6 +316,27 @@ ADVICE: dict[str, Advice] = {
         _("Reprocess once. If it comes back, send support the trace id."),
         SALE_MAY_WAIT,
     ),
+    # what is found by looking at all of it
+    "divergence": Advice(
+        _("A channel shows another number than Saldo computes."),
+        _("Open the divergences: each says why, and which are repaired by themselves."),
+        _("Where the channel shows more, it may sell what is not there."),
+    ),
+    "backlog_events": Advice(
+        _("What the channel told waits for more than ten minutes, though nothing is switched off."),
+        _("Look whether the workers run (page Health). It is caught up by itself as soon as they do."),
+        SALE_MAY_WAIT,
+    ),
+    "backlog_numbers": Advice(
+        _("Numbers wait for more than ten minutes to be told, though nothing is switched off."),
+        _("Look whether the workers run, and whether the connector's limit of calls is too low for its listings."),
+        _("Saldo's stock is right; the channel shows old numbers."),
+    ),
+    "oversold": Advice(
+        _("More was sold of a product than there is."),
+        _("Open the oversold balances: receive, transfer or count, or cancel an order before it is sent."),
+        _("The product is offered nowhere any more until it is settled."),
+    ),
     # telling an order's recipient
     "order_not_ready": Advice(
         _("The order was not ready any more when its turn came, so nobody was told."),

@@ -82,6 +82,29 @@ return tostring(rate)
 )
 """Several calls that were under way together are refused together: the rate is halved once a second at most."""
 
+SHARE_OF_NOTHING = 1 / 3
+"""What is left to bulk work, of its share, while live work takes the whole bucket."""
+
+TAKE_SHARE = (
+    REFILL
+    + f"""
+local now, share, calls = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+redis.call('HSET', KEYS[1], 'ceiling', ARGV[4])
+redis.call('EXPIRE', KEYS[1], {2 * RECOVERY_SECONDS})
+local tokens, rate, capacity, rests_until = refill(KEYS[1], now)
+if rests_until > now then return tostring(rests_until - now) end
+local every = calls / (share * rate)
+if tokens < math.min(calls, capacity / 2) + {RESERVED} * capacity then every = every / {SHARE_OF_NOTHING} end
+local wait = tonumber(redis.call('HGET', KEYS[1], 'bulk_at') or 0) + every - now
+if wait > 0 then return tostring(wait) end
+redis.call('HSET', KEYS[1], 'bulk_at', ARGV[1])
+return '0'
+"""
+)
+"""The turn of work over many: never more than its share of the rate, and a third of that while the bucket is low."""
+
+RATE = REFILL + "local tokens, rate = refill(KEYS[1], tonumber(ARGV[1])) return tostring(rate)"
+
 REST = "redis.call('HSET', KEYS[1], 'rests_until', ARGV[1]) redis.call('EXPIRE', KEYS[1], 7200)"
 
 
@@ -124,6 +147,22 @@ class Budget:
 def rest(connector_id: int, seconds: float) -> None:
     """Let no stock push of the account begin for so long; reads of orders find out by themselves."""
     _run(REST, connector_id, clock() + seconds)
+
+
+def take_share(connector_id: int, *, share: float, calls: int, ceiling: float) -> float:
+    """Take the turn of bulk work that costs about so many calls; return 0, or the seconds until there may be one.
+
+    share: of the account's rate, 0 to 1. ceiling: the account's, as `ceiling_a_second` says. Nothing is counted here:
+    each call counts itself. 0 when Redis is away.
+    """
+    return float(str(_run(TAKE_SHARE, connector_id, clock(), share, calls, ceiling) or 0))
+
+
+def rate_a_second(connector_id: int, ceiling: float) -> float:
+    """Return how many calls a second the account may make at present; what refusals taught is in it."""
+    known = _run(RATE, connector_id, clock())
+    ceiling = ceiling or NO_LIMIT_A_SECOND
+    return min(ceiling, float(str(known))) if known is not None else ceiling
 
 
 def ceiling_a_second(calls_per_minute: int | None) -> float:

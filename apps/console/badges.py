@@ -14,9 +14,9 @@ from django.utils.translation import gettext, gettext_lazy
 
 from apps.connectors.models import Connector, Errand, Listing
 from apps.console.moments import clock
-from apps.events.models import IntegrationEvent, Reprocess
+from apps.events.models import IntegrationEvent, Reprocess, ReprocessItem
 from apps.inventory.models import Movement, Reservation
-from apps.notifications.models import Notification
+from apps.notifications.models import Notification, Trouble
 from apps.orders.models import Order
 from apps.sync.models import Divergence, SyncLog
 
@@ -96,6 +96,19 @@ REPROCESS: dict[str, Look] = {
     Reprocess.Status.APPLIED: Look("ok", "check"),
     Reprocess.Status.EXPIRED: Look("quiet", "clock"),
     Reprocess.Status.REFUSED: Look("warn", "alert"),
+    Reprocess.Status.PROPOSED: Look("info", "question"),
+    Reprocess.Status.APPROVAL: Look("warn", "lock"),
+    Reprocess.Status.RUNNING: Look("info", "play"),
+    Reprocess.Status.PAUSED: Look("warn", "pause"),
+    Reprocess.Status.DONE: Look("ok", "check"),
+    Reprocess.Status.CANCELLED: Look("quiet", "minus"),
+}
+REPROCESS_ITEM: dict[str, Look] = {
+    ReprocessItem.State.WAITING: Look("quiet", "clock"),
+    ReprocessItem.State.RUNNING: Look("info", "play"),
+    ReprocessItem.State.DONE: Look("ok", "check"),
+    ReprocessItem.State.FAILED: Look("bad", "cross"),
+    ReprocessItem.State.SKIPPED: Look("quiet", "minus"),
 }
 MOVEMENT: dict[str, Look] = {
     Movement.Kind.RECEIPT: Look("ok", "down"),
@@ -170,6 +183,11 @@ def _of_reprocess(row: Reprocess) -> Badge:
 
 
 @badge_of.register
+def _of_reprocess_item(row: ReprocessItem) -> Badge:
+    return Badge(row.get_state_display(), *REPROCESS_ITEM.get(row.state, PLAIN))
+
+
+@badge_of.register
 def _of_divergence(row: Divergence) -> Badge:
     if row.resolved_at:
         return Badge(row.get_ending_display(), "ok", "check")
@@ -179,6 +197,16 @@ def _of_divergence(row: Divergence) -> Badge:
         return Badge(gettext("Repaired; not compared again yet"), "info", "send")
     sells_too_many = row.hub_quantity is not None and (row.channel_quantity or 0) > row.hub_quantity
     return Badge(gettext("Open"), "bad", "alert") if sells_too_many else Badge(gettext("Open"), "warn", "alert")
+
+
+@badge_of.register
+def _of_trouble(row: Trouble) -> Badge:
+    """Say where a pending matter stands; gone is not solved before it stayed away for a while."""
+    if row.resolved_at:
+        return Badge(gettext("Solved"), "ok", "check")
+    if row.closed_at:
+        return Badge(gettext("Gone, being watched"), "info", "clock")
+    return Badge(gettext("Seen"), "warn", "check") if row.acknowledged_at else Badge(gettext("Open"), "bad", "alert")
 
 
 @badge_of.register

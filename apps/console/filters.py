@@ -147,6 +147,11 @@ class EventFilters(Filters):
         choices=PERIODS, method="in_period", label=_("Period"), empty_label=_("Any time")
     )
 
+    code = django_filters.CharFilter(field_name="error_code", label=_("Error code"), widget=forms.HiddenInput())
+    connector = django_filters.NumberFilter(
+        field_name="connector_id", label=_("Connector"), widget=forms.HiddenInput(), min_value=1
+    )
+
     class Meta:
         model = IntegrationEvent
         fields: ClassVar[list[str]] = []
@@ -230,6 +235,11 @@ class ListingFilters(Filters):
         method="in_state",
         label=_("Status"),
         empty_label=_("All"),
+    )
+
+    code = django_filters.CharFilter(field_name="last_error_code", label=_("Error code"), widget=forms.HiddenInput())
+    connector = django_filters.NumberFilter(
+        field_name="connector_id", label=_("Connector"), widget=forms.HiddenInput(), min_value=1
     )
 
     class Meta:

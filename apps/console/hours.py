@@ -91,7 +91,9 @@ def add_up(since: datetime, until: datetime) -> None:
 def follow() -> bool:
     """Bring the hours up to date. Tells whether there is more to make up for."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT clock_timestamp(), (SELECT detail ->> 'until' FROM painel_sinal WHERE name = %s)", [PULSE])
+        cursor.execute(
+            "SELECT clock_timestamp(), (SELECT detail ->> 'until' FROM painel_sinal WHERE name = %s)", [PULSE]
+        )
         now, done = cursor.fetchone()
     oldest = now - timedelta(days=KEEP_DAYS)
     since = max(datetime.fromisoformat(done) - SETTLES_WITHIN, oldest) if done else oldest

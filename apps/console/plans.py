@@ -83,7 +83,7 @@ def apply(request: HttpRequest, pk: str) -> HttpResponse:
 
 
 def _plans() -> QuerySet[Reprocess]:
-    return Reprocess.objects.filter(plan__isnull=False).select_related("tenant")
+    return Reprocess.objects.filter(plan__isnull=False, verb="").select_related("tenant")
 
 
 def _page(request: HttpRequest, row: Reprocess, status: int = 200) -> HttpResponse:

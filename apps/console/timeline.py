@@ -12,6 +12,7 @@ from itertools import pairwise
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
+from apps.connectors.models import Connector
 from apps.console.badges import Badge, badge_of
 from apps.console.moments import span_of
 from apps.events.models import IntegrationEvent
@@ -38,6 +39,8 @@ class Step:
     error_code: str = ""
     error_text: str = ""
     has_given_up: bool = False
+    actor: str = ""  # who did it, in words
+    trace: str = ""  # the trace id that the steps of one road share
     delay: str = ""  # since the step before, filled by `in_order`
 
 
@@ -114,7 +117,14 @@ def _received(event: IntegrationEvent) -> Step:
         Badge(_("Received"), "info", "events"),
         detail=f"{event.topic} {event.external_id}".strip(),
         url=reverse("console:event", args=[event.pk]),
+        actor=_("Saldo, by itself") if _is_ours(event) else Connector.Kind(event.channel).label,
+        trace=str(event.trace_id),
     )
+
+
+def _is_ours(event: IntegrationEvent) -> bool:
+    """Tell whether the hub made the event itself (`inbox.ask_for`); its name says so, without its content."""
+    return event.delivery_key.startswith(str(event.trace_id))
 
 
 def _worked_on(event: IntegrationEvent) -> Step:
@@ -144,6 +154,12 @@ def _order(order: Order) -> Step:
     )
 
 
+def _actor(name: str) -> str:
+    """Return who moved stock, in a word: the hub's workers are the hub."""
+    kinds = {"worker": _("Saldo, by itself"), "ledger": _("Saldo, by itself"), "user": _("a person: see the movements")}
+    return kinds.get(name.partition(":")[0], name)
+
+
 def _moved(movements: list[Movement], order: Order) -> list[Step]:
     # A movement bears the time its transaction began, but the order was written first in that transaction.
     return [
@@ -158,23 +174,55 @@ def _moved(movements: list[Movement], order: Order) -> list[Step]:
                 "available": row.on_hand_after - row.reserved_after,
             },
             url=reverse("console:movements", args=[row.product_id]),
+            actor=_actor(row.actor),
+            trace=str(row.trace_id or ""),
         )
         for row in movements
     ]
 
 
 def _told(logs: list[SyncLog]) -> list[Step]:
+    """Each try in three steps: the follower of the ledger noticed, a worker sent the number, the channel answered."""
+    return [step for row in logs for step in _try(row)]
+
+
+def _try(row: SyncLog) -> list[Step]:
+    trace = str(row.trace_id or "")
+    steps = []
+    if row.due_at is not None:
+        is_first = row.attempt <= 1
+        steps.append(
+            Step(
+                min(row.due_at, row.timestamp),
+                _("In the queue: %(listing)s") % {"listing": row.listing},
+                Badge(_("Noticed") if is_first else _("Next try"), "info", "clock"),
+                detail=row.get_trigger_display() if is_first else _("try %(number)s") % {"number": row.attempt},
+                trace=trace,
+            )
+        )
+    if row.finished_at is not None:
+        steps.append(
+            Step(
+                row.timestamp,
+                _("Number sent: %(listing)s") % {"listing": row.listing},
+                Badge(_("Sent"), "info", "send"),
+                detail=f"{row.new_value}",
+                trace=trace,
+            )
+        )
     return [
+        *steps,
         Step(
             row.finished_at or row.timestamp,
             _("Channel told: %(listing)s") % {"listing": row.listing},
             badge_of(row),
-            detail=f"{'?' if row.old_value is None else row.old_value} → {row.new_value}",
-            url=reverse("console:listing", args=[row.listing_id]),
+            detail=f"{'?' if row.old_value is None else row.old_value} → {row.new_value}"
+            + (f" · HTTP {row.http_status}" if row.http_status else ""),
+            url=reverse("console:told", args=[row.pk]),
             error_code=row.error_code,
             error_text=row.error_message,
-        )
-        for row in logs
+            trace=trace,
+        ),
     ]
 
 

@@ -20,12 +20,13 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST, require_safe
 
 from apps.connectors.models import Listing
-from apps.console import listing_product, masking, timeline
+from apps.console import listing_product, timeline
 from apps.console.decisions import shown_before
 from apps.console.filters import TOPICS, EventFilters, ListingFilters, OrderFilters, StockFilters, SyncFilters
 from apps.console.flags import FLAGS
 from apps.console.forms import MapListing
 from apps.console.keyset import page_of
+from apps.console.payloads import payload_of
 from apps.console.people import people_named
 from apps.events.models import IntegrationEvent
 from apps.events.reprocess import reprocess
@@ -72,12 +73,9 @@ def event(request: HttpRequest, pk: int) -> HttpResponse:
     """One event: what arrived (masked), what became of it, step by step."""
     row = access.owned_or_404(request, IntegrationEvent.objects.select_related("connector", "tenant"), pk=pk)
     order_of = _orders_about(request, [row])
-    content = masking.masked_text(bytes(row.body)) if row.payload is None else masking.masked_json(row.payload)
-    if not content:
-        content = _("No content is kept: Saldo made this event itself, or forgot what arrived after its days.")
     context = {
         "event": row,
-        "content": content,
+        "payload": payload_of(row, request.GET.get("ver", "")),
         "order": order_of.get(row.pk),
         "steps": timeline.of_event(row, order_of.get(row.pk)),
         "waiting_listings": _waited_for(request, row),

@@ -12,8 +12,10 @@ Workers may die anywhere between: the lease ends and the road is walked again, w
 
 import json
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 import structlog
 from django.conf import settings
@@ -228,9 +230,33 @@ def claim_due(orders_of: int | None = None) -> Claim | None:
             cursor.execute(CLAIM_ANY, [COLLAPSE_MAX, LEASE_SECONDS])
         else:
             cursor.execute(CLAIM_ORDER, [orders_of, COLLAPSE_MAX, LEASE_SECONDS])
-        rows = sorted(cursor.fetchall())
-    if not rows:
-        return None
+        rows = cursor.fetchall()
+    return _claim_of(rows) if rows else None
+
+
+CLAIM_AGAIN = """
+UPDATE integracao_evento e
+   SET lease_id = %s, next_attempt_at = now() + make_interval(secs => %s), status = 'RECEBIDO', attempts = 1,
+       interruptions = 0, reprocess_count = e.reprocess_count + 1, reprocess_id = %s
+ WHERE e.id = ANY (%s)
+RETURNING e.id, e.attempts, e.interruptions, e.lease_id, e.connector_id, e.resource_kind, e.external_id, e.trace_id,
+          e.tenant_id
+"""
+
+
+def claim_again(event_ids: Sequence[int], reprocess_id: uuid.UUID) -> Claim:
+    """Claim events about one resource for a reprocessing, with fresh tries, whatever state they are in.
+
+    The caller holds their rows and has seen that nobody else works on them. Once claimed they are like any other: if
+    this worker dies, the lease ends and the inbox takes them.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(CLAIM_AGAIN, [uuid.uuid4(), LEASE_SECONDS, reprocess_id, list(event_ids)])
+        return _claim_of(cursor.fetchall())
+
+
+def _claim_of(found: Sequence[tuple[Any, ...]]) -> Claim:
+    rows = sorted(found)
     lease_id, connector_id, resource_kind, external_id, trace_id, tenant_id = rows[0][3:]
     return Claim(
         lease_id=lease_id,
@@ -255,11 +281,17 @@ def process_next(orders_of: int | None = None) -> bool:
     claim = claim_due(orders_of)
     if claim is None:
         return False
+    work_on(claim)
+    return True
+
+
+def work_on(claim: Claim) -> None:
+    """Take claimed events through the road, and settle them however it ends. Raises as `process_next` does."""
     named = {"trace_id": str(claim.trace_id), "event_id": min(claim.attempts), "tenant": claim.tenant_id}
     with structlog.contextvars.bound_contextvars(**named):
         if claim.interruptions >= INTERRUPTIONS_MAX:
             _set_aside(claim, "worker_died", "every worker that took this event died of it")
-            return True
+            return
         try:
             _process(claim)
         except ChannelError as refusal:
@@ -270,7 +302,6 @@ def process_next(orders_of: int | None = None) -> bool:
         except Exception as defect:  # a defect of ours: keep the event, show it, go on with the others
             log.exception("event_failed")
             _try_again(claim, "internal_error", f"{type(defect).__name__}; see the log", timedelta())
-    return True
 
 
 def _process(claim: Claim) -> None:

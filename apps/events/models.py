@@ -14,12 +14,20 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
-from apps.connectors.models import Connector
+from apps.connectors.models import Connector, Listing
 from apps.tenants.models import Tenant
 
 
 class Reprocess(models.Model):
-    """Events that were sent through the road again: who, why, when, how many; or the plan of it (`plans.py`)."""
+    """What was sent through the road again: who, why, when, how many; or the plan of it (`plans.py`).
+
+    With a `verb` it is a **job** over many (`bulk.py`): its members are frozen in `ReprocessItem` when it is planned,
+    somebody confirms it, and workers take it on batch by batch until every member ended exactly once.
+    """
+
+    class Verb(models.TextChoices):
+        EVENTS = "EVENTOS", _("Reprocess events")
+        LISTINGS = "ANUNCIOS", _("Send numbers again")
 
     class Status(models.TextChoices):
         QUEUED = "ENFILEIRADO", _("In the queue")
@@ -27,6 +35,12 @@ class Reprocess(models.Model):
         APPLIED = "APLICADO", _("Applied")
         EXPIRED = "VENCIDO", _("Expired: nobody applied it")
         REFUSED = "RECUSADO", _("Refused: something changed meanwhile")
+        PROPOSED = "PROPOSTO", _("Waits to be confirmed")
+        APPROVAL = "APROVACAO", _("Waits for a second person")
+        RUNNING = "EM_ANDAMENTO", _("Under way")
+        PAUSED = "PAUSADO", _("Paused")
+        DONE = "CONCLUIDO", _("Done")
+        CANCELLED = "CANCELADO", _("Cancelled")
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False, db_column="reprocess_id")
     tenant = models.ForeignKey(Tenant, models.PROTECT, related_name="+", verbose_name=_("tenant"), db_index=False)
@@ -39,6 +53,16 @@ class Reprocess(models.Model):
     plan_hash = models.CharField(max_length=64, blank=True)  # of the plan and of what it was computed from
     created_at = models.DateTimeField(_("when"), auto_now_add=True)
     applied_at = models.DateTimeField(_("applied at"), null=True)
+    verb = models.CharField(_("what is done"), max_length=16, choices=Verb, db_column="tipo", blank=True, default="")
+    filters = models.TextField(_("filters"), blank=True, default="")  # of a job: the list's own query string
+    includes_done = models.BooleanField(_("also what was processed"), default=False)  # of a job over events
+    summary = models.JSONField(_("summary"), default=dict, blank=True)  # of a job: what its plan showed
+    parent = models.ForeignKey("self", models.SET_NULL, null=True, related_name="+", db_index=False)  # its failures
+    confirmed_by = models.CharField(_("confirmed by"), max_length=100, blank=True, default="")
+    approved_by = models.CharField(_("approved by"), max_length=100, blank=True, default="")
+    started_at = models.DateTimeField(_("started at"), null=True)
+    worked_at = models.DateTimeField(_("worked on at"), null=True)
+    finished_at = models.DateTimeField(_("finished at"), null=True)
 
     TENANT_PATH: ClassVar[str] = "tenant"
 
@@ -47,7 +71,13 @@ class Reprocess(models.Model):
         verbose_name = _("reprocessing")
         verbose_name_plural = _("reprocessings")
         indexes: ClassVar[list[models.Index]] = [
-            models.Index(fields=["tenant", "-created_at"], name="ix_reprocesso_newest")
+            models.Index(fields=["tenant", "-created_at"], name="ix_reprocesso_newest"),
+            # jobs of which something may be under way; the one reader is bulk_work.go_on
+            models.Index(
+                fields=["worked_at"],
+                condition=Q(status__in=["EM_ANDAMENTO", "PAUSADO", "CANCELADO"], finished_at__isnull=True),
+                name="ix_reprocesso_under_way",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -138,6 +168,52 @@ class IntegrationEvent(models.Model):
         return f"{self.topic} {self.external_id}".strip() or f"#{self.pk}"
 
 
+class ReprocessItem(models.Model):
+    """One member of a job: an event or a listing, and what became of it. Members never join or leave a job."""
+
+    class State(models.TextChoices):
+        WAITING = "AGUARDA", _("Waiting for its turn")
+        RUNNING = "EM_CURSO", _("Under way")
+        DONE = "FEITO", _("Done")
+        FAILED = "FALHOU", _("Failed")
+        SKIPPED = "PULADO", _("Skipped")
+
+    reprocess = models.ForeignKey(Reprocess, models.CASCADE, related_name="items", db_index=False)
+    event = models.ForeignKey(IntegrationEvent, models.CASCADE, null=True, related_name="+", db_index=False)
+    listing = models.ForeignKey(Listing, models.CASCADE, null=True, related_name="+", db_index=False)
+    state = models.CharField(_("state"), max_length=16, choices=State, default=State.WAITING)
+    code = models.CharField(_("reason"), max_length=64, blank=True, default="")  # an error's, or why it was skipped
+    claimed_at = models.DateTimeField(_("taken at"), null=True)
+    finished_at = models.DateTimeField(_("finished at"), null=True)
+
+    TENANT_PATH: ClassVar[str] = "reprocess__tenant"
+
+    class Meta:
+        db_table = "reprocessamento_item"
+        verbose_name = _("member of a reprocessing")
+        verbose_name_plural = _("members of a reprocessing")
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(fields=["reprocess", "event"], name="reprocess_item_event_once"),
+            models.UniqueConstraint(fields=["reprocess", "listing"], name="reprocess_item_listing_once"),
+            models.CheckConstraint(
+                condition=Q(event__isnull=False, listing__isnull=True) | Q(event__isnull=True, listing__isnull=False),
+                name="reprocess_item_is_one_thing",
+            ),
+            models.CheckConstraint(
+                condition=Q(state__in=["AGUARDA", "EM_CURSO"], finished_at__isnull=True)
+                | Q(state__in=["FEITO", "FALHOU", "PULADO"], finished_at__isnull=False),
+                name="reprocess_item_ended_with_its_end",
+            ),
+        ]
+        indexes: ClassVar[list[models.Index]] = [
+            # the next to be taken, those under way, and the counts
+            models.Index(fields=["reprocess", "state", "id"], name="ix_reprocesso_item_state"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.reprocess_id} {self.event_id or self.listing_id}"
+
+
 class IdempotencyKey(models.Model):
     """One effect that happened: `ML|tenant|type|external_id|version` (requirement 001, with the tenant in it)."""
 
@@ -164,6 +240,7 @@ class Watch(models.Model):
     )
     searched_until = models.DateTimeField(_("orders searched up to"))
     search_at = models.DateTimeField(_("next search"))
+    asked_from = models.DateTimeField(_("asked to search again from"), null=True)
     reads_missed_feeds = models.BooleanField(_("may read missed notifications"), null=True)  # null: never tried
     error_code = models.CharField(_("error code"), max_length=64, blank=True)
     error_msg = models.CharField(_("error"), max_length=500, blank=True)

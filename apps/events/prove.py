@@ -29,6 +29,12 @@ RULES = {
           FROM pedido o LEFT JOIN volume v ON v.id = o.package_id
          WHERE (o.status = 'PRONTO' AND (o.ready_at IS NULL OR v.label_format IS NULL OR v.label_format = ''))
             OR (o.status = 'RETIRADO' AND o.picked_up_at IS NULL)""",
+    "a job has every member once, and one that ended has none that did not": """
+        SELECT r.reprocess_id, r.status, r.count, items.members, items.open FROM reprocessamento r
+          JOIN LATERAL (SELECT count(*) AS members, count(*) FILTER (WHERE i.finished_at IS NULL) AS open
+                          FROM reprocessamento_item i WHERE i.reprocess_id = r.reprocess_id) items ON true
+         WHERE r.tipo <> '' AND items.members > 0
+           AND (items.members <> r.count OR (r.finished_at IS NOT NULL AND items.open > 0))""",
 }
 
 

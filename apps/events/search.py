@@ -19,7 +19,8 @@ from functools import partial
 import structlog
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection, transaction
-from django.db.models import Max, Q
+from django.db.models import Max, Q, Value
+from django.db.models.functions import Coalesce, Least, Now
 from django.utils import timezone
 
 from apps.connectors import credentials
@@ -135,6 +136,15 @@ def search_next() -> bool:
     return True
 
 
+def look_back(connector: Connector, since: datetime) -> bool:
+    """Have an account's orders searched again from a moment on. Returns False when it has no watermark.
+
+    The watermark itself stays: what is asked for is a mark of its own, which the search moves on as it goes.
+    """
+    watch = Watch.objects.filter(pk=connector.pk)
+    return bool(watch.update(asked_from=Least(Coalesce("asked_from", Value(since)), Value(since)), search_at=Now()))
+
+
 def _end(connector_id: int, at_least_seconds: float | None, code: str = "", reason: str = "") -> None:
     """Set when the account is searched again: at once for None, for then there is more to find."""
     pause_seconds = 0.0
@@ -176,7 +186,9 @@ class Search:
         """
         now = timezone.now()
         settled = now - timedelta(minutes=settings.ORDER_SEARCH_OVERLAP_MINUTES)
-        since = min(Watch.objects.get(pk=self.connector.pk).searched_until, settled)
+        watch = Watch.objects.get(pk=self.connector.pk)
+        asked_from = watch.asked_from
+        since = min(watch.searched_until, settled, asked_from or settled)
         windows = [Window(since, now)]
         while windows and self.pages < PAGES_MAX:
             window = windows.pop()
@@ -188,8 +200,15 @@ class Search:
             inside = [order for order in orders or () if order.touched_at is None or order.touched_at >= window.since]
             self.found += len(inside)
             self.stored += (self.keep or keep)(self.connector, inside, min(window.until, settled))
+            if asked_from and not self.keep:
+                asked_from = self._answer(asked_from, window.until if windows else None)
         log.info("orders_searched", pages=self.pages, found=self.found, stored=self.stored, windows_left=len(windows))
         return not windows
+
+    def _answer(self, asked_from: datetime, until: datetime | None) -> datetime | None:
+        """Move on what a person asked for; None ends it. What was asked for meanwhile stays for the next search."""
+        watch = Watch.objects.filter(pk=self.connector.pk, asked_from=asked_from)
+        return until if watch.update(asked_from=until) else None
 
     def _orders_of(self, window: Window, *, is_last: bool) -> Collection[FoundOrder] | None:
         """Return the window's orders; None when they are too many, unless it is the last window that can be."""

@@ -7,7 +7,7 @@ from django.conf import settings
 
 from apps.common.slots import slot
 from apps.connectors import errands
-from apps.events import inbox, missed, plans, search, silence
+from apps.events import bulk, bulk_work, inbox, missed, plans, search, silence
 from apps.notifications import sending
 from apps.sync.tasks import follow_ledger
 
@@ -48,10 +48,20 @@ def work_through_inbox() -> None:
 
 
 @shared_task
+def reprocess_on() -> None:
+    """Take the jobs over many a little further: one worker at a time, so that the others stay free for live work."""
+    with slot("events.bulk") as is_mine:
+        if is_mine:
+            bulk_work.go_on(DRAIN_SECONDS)
+
+
+@shared_task
 def forget_old_bodies() -> None:
     """Forget the raw bodies that are past their days, and what else ended long ago."""
     inbox.forget_old_bodies()
     plans.forget_old(settings.ENDED_KEEP_DAYS)
+    bulk.expire_proposals()
+    bulk.forget_items(settings.ENDED_KEEP_DAYS)
     sending.forget_old_tries(settings.ENDED_KEEP_DAYS)
     errands.forget_ended(settings.ENDED_KEEP_DAYS)
 

@@ -164,22 +164,37 @@ class NotificationTry(models.Model):
 
 
 class Trouble(models.Model):
-    """One cause for which numbers of one connector do not reach its channel. One row a cause, opened again and again.
+    """One cause for which stock or numbers of one account may be wrong. One row a cause, opened again and again.
 
-    `opened_at` is when it began this time, `closed_at` when it was gone again.
+    `opened_at` is when it was last found, `closed_at` when it was gone again; both move as often as it comes and goes.
+    An **episode** (`since_at` to `resolved_at`) does not: it ends only when the cause stayed away for a while
+    (`troubles.QUIET_SECONDS`), and what people said of it holds until then.
     """
 
     class Kind(models.TextChoices):
         LISTINGS = "ANUNCIOS", _("Listings in error")
         CONNECTOR = "CONECTOR", _("Connector stopped")
+        EVENTS = "EVENTOS", _("Events in error")
+        MAPPING = "MAPEAMENTO", _("Mapping needed")
+        QUARANTINE = "QUARENTENA", _("Quarantine")
+        DIVERGENCE = "DIVERGENCIA", _("Divergences")
+        BACKLOG = "FILA", _("Queue standing still")
+        OVERSELL = "OVERSELL", _("Oversold")
 
     tenant = models.ForeignKey(Tenant, models.PROTECT, related_name="+", verbose_name=_("tenant"), db_index=False)
-    connector = models.ForeignKey(Connector, models.CASCADE, related_name="troubles", verbose_name=_("connector"))
+    connector = models.ForeignKey(  # null: it is about the company's stock, whatever the account
+        Connector, models.CASCADE, related_name="troubles", verbose_name=_("connector"), null=True
+    )
     kind = models.CharField(_("kind"), max_length=16, choices=Kind, db_column="tipo")
     cause = models.CharField(_("cause"), max_length=64, db_column="causa")  # a code of common/error_codes.py
-    count = models.PositiveIntegerField(_("listings"), db_column="quantidade")
-    opened_at = models.DateTimeField(_("since"), db_default=Now())
-    closed_at = models.DateTimeField(_("until"), null=True)
+    count = models.PositiveIntegerField(_("how many"), db_column="quantidade")
+    opened_at = models.DateTimeField(_("last found"), db_default=Now())
+    closed_at = models.DateTimeField(_("gone since"), null=True)
+    since_at = models.DateTimeField(_("since"), db_default=Now())
+    resolved_at = models.DateTimeField(_("solved at"), null=True)
+    acknowledged_at = models.DateTimeField(_("seen at"), null=True)
+    acknowledged_by = models.CharField(_("seen by"), max_length=100, blank=True, default="", db_default="")
+    note = models.CharField(_("note"), max_length=300, blank=True, default="", db_default="")
     email_due_at = models.DateTimeField(_("e-mail due"), null=True)  # null: none is owed
     email_attempts = models.PositiveIntegerField(_("tries"), default=0, db_default=0)
     email_error = models.CharField(_("error code"), max_length=32, blank=True, default="", db_default="")
@@ -192,14 +207,50 @@ class Trouble(models.Model):
         verbose_name = _("pending matter")
         verbose_name_plural = _("pending matters")
         constraints: ClassVar[list[models.BaseConstraint]] = [
-            models.UniqueConstraint(fields=["connector", "kind", "cause"], name="ux_pendencia_once"),
+            models.UniqueConstraint(
+                fields=["tenant", "connector", "kind", "cause"], name="ux_pendencia_one_a_cause", nulls_distinct=False
+            ),
         ]
         indexes: ClassVar[list[models.Index]] = [
             # what is open: the count on every page
             models.Index(fields=["tenant"], condition=Q(closed_at__isnull=True), name="ix_pendencia_open"),
             # e-mails that are owed; the one reader is warning.claim_due
             models.Index(fields=["email_due_at"], condition=Q(email_due_at__isnull=False), name="ix_pendencia_due"),
+            # the page's list
+            models.Index(fields=["tenant", "-since_at", "-id"], name="ix_pendencia_newest"),
         ]
 
     def __str__(self) -> str:
         return f"{self.connector_id} {self.kind} {self.cause}"
+
+    @property
+    def where(self) -> str:
+        """Return whose it is, for people: the account, or the company when it is about its stock."""
+        return self.connector.name if self.connector else self.tenant.name
+
+
+class TroubleNote(models.Model):
+    """One thing that happened to a trouble: an episode began or ended, or somebody saw it. Only ever added."""
+
+    class What(models.TextChoices):
+        OPENED = "ABERTA", _("Opened")
+        SEEN = "VISTA", _("Seen")
+        UNSEEN = "NAO_VISTA", _("Marked as not seen")
+        RESOLVED = "RESOLVIDA", _("Solved: it stayed away")
+
+    trouble = models.ForeignKey(Trouble, models.CASCADE, related_name="notes", db_column="pendencia_id")
+    what = models.CharField(_("what happened"), max_length=16, choices=What)
+    actor = models.CharField(_("who"), max_length=100, blank=True, default="", db_default="")
+    note = models.CharField(_("note"), max_length=300, blank=True, default="", db_default="")
+    count = models.PositiveIntegerField(_("how many"), db_column="quantidade")
+    happened_at = models.DateTimeField(_("when"), db_default=Now())
+
+    TENANT_PATH: ClassVar[str] = "trouble__tenant"
+
+    class Meta:
+        db_table = "pendencia_historico"
+        verbose_name = _("history of a pending matter")
+        verbose_name_plural = _("history of pending matters")
+
+    def __str__(self) -> str:
+        return f"{self.trouble_id} {self.what}"

@@ -44,19 +44,33 @@ RECONCILE_POINTS: Points = {
     "all is compared, the run not ended": ("apps.sync.reconcile._end", False),
 }
 
+#: the same for a job over many events
+BULK_POINTS: Points = {
+    "the members are taken, not committed": ("apps.events.inbox.claim_again", True),
+    "the members are committed, nothing is read": ("apps.events.inbox.work_on", False),
+    "a member's order is taken in, its event not settled": ("apps.events.inbox._finish", False),
+    "the event is settled, the member not": ("apps.events.inbox.work_on", True),
+    "the member is settled": ("apps.events.bulk_work._claim", False),
+}
+
 
 if __name__ == "__main__":
     import django
 
     django.setup()
-    die_at(sys.argv[1], POINTS | SEARCH_POINTS | RECONCILE_POINTS)
+    point, _at, nth = sys.argv[1].partition("@")
+    die_at(point, POINTS | SEARCH_POINTS | RECONCILE_POINTS | BULK_POINTS, nth=int(nth or 1))
 
-    if sys.argv[1] in RECONCILE_POINTS:
+    if point in BULK_POINTS:
+        from apps.events import bulk_work
+
+        bulk_work.go_on(30)
+    elif point in RECONCILE_POINTS:
         from apps.events.unheard import find_sales
         from apps.sync import reconcile
 
         reconcile.go_on(find_sales, steps=100, max_seconds=30)
-    elif sys.argv[1] in SEARCH_POINTS:
+    elif point in SEARCH_POINTS:
         from apps.events.search import search_next
 
         search_next()

@@ -437,3 +437,38 @@ def test_what_one_account_may_not_read_another_of_the_application_reads(lossy: M
     missed.read_all()
     asked = [call for call in lossy.control.journal()[calls:] if call["path"].startswith("/missed_feeds")]
     assert {str(call["user_id"]) for call in asked} == {second.user_id}
+
+
+def test_a_person_has_days_searched_again_that_the_hub_took_for_searched(market: Market) -> None:
+    """The watermark says that everything before is stored; who knows better asks, and the mark itself stays."""
+    market.control.clock(-5 * HOUR)
+    set_address(market, NOBODY)
+    orders = [market.sell("SHIRT") for _ in range(3)]
+    market.control.clock(0)
+    is_due(market, searched_ago_seconds=MINUTE)
+    search_all(market)
+    assert found_by_search() == []  # by its watermark the hub has them all
+    before = watch_of(market).searched_until
+    assert search.look_back(market.connector, timezone.now() - timedelta(days=1))
+    while search.search_next():
+        pass
+    assert found_by_search() == sorted(orders)
+    assert watch_of(market).asked_from is None
+    assert watch_of(market).searched_until >= before
+    work_until_quiet()
+    assert_each_once(market, orders)
+
+
+def test_what_is_asked_for_during_a_search_is_not_lost(market: Market, monkeypatch: pytest.MonkeyPatch) -> None:
+    is_due(market)
+    first, second = (timezone.now() - timedelta(days=days) for days in (1, 3))
+    search.look_back(market.connector, first)
+    keep = search.keep
+
+    def asked_meanwhile(*arguments: Any) -> int:
+        search.look_back(market.connector, second)
+        return keep(*arguments)
+
+    monkeypatch.setattr(search, "keep", asked_meanwhile)
+    search.search_next()
+    assert watch_of(market).asked_from == second

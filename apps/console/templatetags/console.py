@@ -19,7 +19,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
 from apps.connectors.models import Connector
-from apps.console import badges, moments, proofs
+from apps.console import badges, bulk_words, moments, proofs
 from apps.console.channel_words import WORDS
 from apps.console.errors import explain
 from apps.events.models import IntegrationEvent
@@ -118,6 +118,18 @@ def channel_word(word: str) -> SafeString | str:
 def total(counts: Iterable[int] | None) -> int:
     """Return the sum of some counts; 0 for none."""
     return sum(counts or ())
+
+
+@register.filter
+def minus(value: int, other: int) -> int:
+    """Return a difference."""
+    return value - other
+
+
+@register.simple_tag
+def bulk_why(code: str) -> str:
+    """Return why a member of a job failed or was skipped, in a sentence; a dash for no reason."""
+    return str(bulk_words.why(code)) if code else "—"
 
 
 @register.filter

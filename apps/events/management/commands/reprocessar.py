@@ -7,18 +7,23 @@ from django.db.models import QuerySet
 from django.utils.dateparse import parse_datetime
 
 from apps.common.commands import SaldoCommand
-from apps.events import plans
+from apps.events import bulk, plans
 from apps.events.models import IntegrationEvent, Reprocess
 from apps.events.reprocess import reprocess
 from apps.tenants.lookup import tenant_named
+from apps.tenants.models import Tenant
 
 ACTOR = "command:reprocessar"
+AT_ONCE_MAX = 500
+"""More are a job: taken in batch by batch, so that what the channels tell meanwhile keeps its turn."""
+
 CHOICES = ("ids", "tenant", "connector", "status", "since", "until")
 
 
 class Command(SaldoCommand):
     help = (
-        "Send events through the inbox again: by id, status, period, connector. No effect happens twice. With --dry-run"
+        "Send events through the inbox again: by id, status, period, connector. No effect happens twice. More than 500"
+        " become jobs that workers take on batch by batch; the console shows how far they are. With --dry-run"
         " only a plan is made, of every row that would change; --apply PLAN then does exactly that, or nothing."
     )
 
@@ -41,7 +46,28 @@ class Command(SaldoCommand):
         events = _chosen(options)
         if options["dry_run"]:
             return self._plan(events, options["reason"])
+        if events.count() > AT_ONCE_MAX:
+            return self._jobs(events, options["reason"])
         return {"reprocessed": reprocess(events, actor=ACTOR, reason=options["reason"])}
+
+    def _jobs(self, events: QuerySet[IntegrationEvent], reason: str) -> dict[str, Any]:
+        """Hand many to the workers, a job a tenant, as the console does; whoever is at the shell needs no second."""
+        made: list[dict[str, Any]] = []
+        tenants = Tenant.objects.filter(pk__in=events.order_by().values("tenant_id"))
+        for tenant in tenants:
+            try:
+                job = bulk.plan_events(tenant, events, actor=ACTOR, includes_done=True)
+            except bulk.CannotPlan as refusal:
+                raise CommandError(
+                    f"Too many of {tenant.slug} at once ({refusal.code}); choose a shorter period. {len(made)} jobs of"
+                    " other tenants were begun."
+                ) from None
+            bulk.confirm(job, actor=ACTOR, plan_hash=job.plan_hash, reason=reason or "reprocessar", typed=job.count)
+            row = Reprocess.objects.get(pk=job.pk)
+            if row.status == Reprocess.Status.APPROVAL:
+                bulk.approve(row, actor=f"{ACTOR}:shell")
+            made.append({"job": str(job.pk), "tenant": tenant.slug, "events": job.count})
+        return {"jobs": made}
 
     def _plan(self, events: QuerySet[IntegrationEvent], reason: str) -> dict[str, Any]:
         try:
