@@ -39,7 +39,7 @@ def test_depots_are_given_places_and_the_account_sells_from_those(connector: Con
     assert (answer.status_code, answer["Location"]) == (302, reverse("console:connector", args=[connector.pk]))
     assert list(connector.depots.order_by("store_id").values_list("location_id", flat=True)) == [one.pk, two.pk]
     assert set(connector.locations.all()) == {one, two}
-    assert AuditEntry.objects.get().details == {"places": {"1": one.code, "2": two.code}}
+    assert AuditEntry.objects.get().details == {"changes": {"1": [None, one.code], "2": [None, two.code]}}
     listing.refresh_from_db()
     assert listing.due_at is not None
     assert client.post(page, {"1": two.pk, "2": one.pk}).status_code == 302  # they change places

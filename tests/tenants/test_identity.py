@@ -274,7 +274,7 @@ def _signed_in(user: Any, **options: Any) -> Client:
     ("role", "get", "post", "drf_post"),
     [
         (Membership.Role.ANALYST, 200, 403, 403),
-        (Membership.Role.OPERATOR, 200, 403, 200),
+        (Membership.Role.OPERATOR, 200, 403, 403),
         (Membership.Role.MANAGER, 200, 202, 200),
         (Membership.Role.ADMIN, 200, 202, 200),
     ],
