@@ -4,18 +4,19 @@ A state is always that of the last try, read from the row itself; nothing is rem
 """
 
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import singledispatch
 from typing import NamedTuple
 
 from django.db.models import Model
 from django.utils import timezone
 from django.utils.functional import Promise
-from django.utils.translation import gettext, gettext_lazy
+from django.utils.translation import gettext, gettext_lazy, ngettext
 
 from apps.connectors.models import Connector, Errand, Listing
 from apps.console.moments import clock
 from apps.events.models import IntegrationEvent, Reprocess, ReprocessItem
-from apps.inventory.models import Movement, Reservation
+from apps.inventory.models import Batch, Movement, Oversell, Reservation
 from apps.notifications.models import Notification, Trouble
 from apps.orders.models import Order
 from apps.sync.models import Divergence, SyncLog
@@ -29,6 +30,9 @@ class Badge:
     tone: str = "quiet"
     icon: str = "minus"
 
+
+EXPIRES_SOON = timedelta(days=30)
+"""A batch that expires within this time is worth a look."""
 
 OVERSOLD = Badge(gettext_lazy("Oversold"), "bad", "alert")
 SHADOW = Badge(gettext_lazy("Shadow mode: nothing is sent"), "warn", "pause")
@@ -164,7 +168,31 @@ def _of_notification(row: Notification) -> Badge:
 
 @badge_of.register
 def _of_reservation(row: Reservation) -> Badge:
+    if row.status == Reservation.Status.PENDING and row.expires_at and row.expires_at <= timezone.now():
+        status = Reservation.Status.EXPIRED  # its units count as free, whether or not it was swept already
+        return Badge(status.label, *RESERVATION[status])
     return Badge(row.get_status_display(), *RESERVATION.get(row.status, PLAIN))
+
+
+@badge_of.register
+def _of_batch(row: Batch) -> Badge:
+    """Say whether a batch may be sold, and how near its date is."""
+    if row.status == Batch.Status.BLOCKED:
+        return Badge(gettext("Blocked"), "bad", "pause")
+    if row.expires_at is None:
+        return Badge(gettext("For sale"), "ok", "check")
+    left = row.expires_at - timezone.now()
+    if left <= timedelta(0):
+        return Badge(gettext("Expired: off sale"), "bad", "clock")
+    if left > EXPIRES_SOON:
+        return Badge(gettext("For sale"), "ok", "check")
+    text = ngettext("Expires in %(count)s day", "Expires in %(count)s days", left.days)
+    return Badge(text % {"count": left.days} if left.days else gettext("Expires today"), "warn", "clock")
+
+
+@badge_of.register
+def _of_oversell(row: Oversell) -> Badge:
+    return Badge(gettext("Settled"), "ok", "check") if row.closed_at else OVERSOLD
 
 
 @badge_of.register

@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.connectors.models import Listing
 from apps.events.models import IntegrationEvent
-from apps.inventory.models import Balance, Product
+from apps.inventory.models import Product
 from apps.orders.models import Order, OrderItem
 from apps.sync.models import Divergence, SyncLog
 from apps.tenants import access
@@ -188,35 +188,6 @@ class OrderFilters(Filters):
         """Keep orders with this number (or pack), and those with a product whose SKU or name holds the text."""
         with_product = OrderItem.objects.filter(product__in=self.products(value)).values("order_id")
         return rows.filter(Q(external_id__startswith=value) | Q(pack_id=value) | Q(pk__in=with_product))
-
-
-class StockFilters(Filters):
-    """Stock: by product, place, and what is oversold."""
-
-    product = django_filters.CharFilter(method="of_product", **_text(_("Product"), _("SKU or name")), max_length=100)
-    location = django_filters.ChoiceFilter(field_name="location_id", label=_("Location"), empty_label=_("All"))
-    state = django_filters.ChoiceFilter(
-        choices=[("oversold", _("Oversold")), ("none", _("Nothing available"))],
-        method="in_state",
-        label=_("Situation"),
-        empty_label=_("All"),
-    )
-
-    class Meta:
-        model = Balance
-        fields: ClassVar[list[str]] = []
-
-    def __init__(self, *args: Any, locations: list[tuple[int, str]], **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.filters["location"].extra["choices"] = locations
-
-    def of_product(self, rows: QuerySet[Balance], name: str, value: str) -> QuerySet[Balance]:
-        """Keep balances of products whose SKU or name holds the text."""
-        return rows.filter(Q(product__sku__icontains=value) | Q(product__name__icontains=value))
-
-    def in_state(self, rows: QuerySet[Balance], name: str, value: str) -> QuerySet[Balance]:
-        """Keep what is promised beyond what is there, or what has nothing left to promise."""
-        return rows.filter(oversold_since__isnull=False) if value == "oversold" else rows.filter(available__lte=0)
 
 
 class ListingFilters(Filters):

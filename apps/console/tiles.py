@@ -69,7 +69,7 @@ def _oversells(waiting: Waiting) -> Tile:
         _("%(units)s units were promised and are not there.") % {"units": units}
         if waiting.oversells
         else _("Everything promised is there."),
-        f"{reverse('console:stock')}?state=oversold",
+        reverse("console:oversells"),
         _("See the oversold products"),
     )
 

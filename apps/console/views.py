@@ -10,7 +10,7 @@ from typing import Any
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.db.models import BooleanField, ExpressionWrapper, Prefetch, Q, QuerySet
+from django.db.models import BooleanField, ExpressionWrapper, Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -22,15 +22,14 @@ from django.views.decorators.http import require_POST, require_safe
 from apps.connectors.models import Listing
 from apps.console import listing_product, timeline
 from apps.console.decisions import shown_before
-from apps.console.filters import TOPICS, EventFilters, ListingFilters, OrderFilters, StockFilters, SyncFilters
+from apps.console.filters import TOPICS, EventFilters, ListingFilters, OrderFilters, SyncFilters
 from apps.console.flags import FLAGS
 from apps.console.forms import MapListing
 from apps.console.keyset import page_of
 from apps.console.payloads import payload_of
-from apps.console.people import people_named
 from apps.events.models import IntegrationEvent
 from apps.events.reprocess import reprocess
-from apps.inventory.models import Balance, Location, Movement, Product, Reservation
+from apps.inventory.models import Movement, Product, Reservation
 from apps.notifications.models import Notification
 from apps.notifications.resending import CannotResend, resend
 from apps.orders import recipients
@@ -252,7 +251,7 @@ def _suggestions(request: HttpRequest, row: Listing) -> list[Product]:
     return list(access.owned(request, Product.objects.filter(likely)).order_by("sku")[:SUGGESTIONS_MAX])
 
 
-# --- Orders and stock ---------------------------------------------------------------------------------------------
+# --- Orders -------------------------------------------------------------------------------------------------------
 
 
 @login_required
@@ -339,43 +338,6 @@ def notify_order(request: HttpRequest, pk: int) -> HttpResponse:
     else:
         messages.success(request, _("The notification is sent again within seconds; how it went shows here."))
     return back_to(request, reverse("console:order", args=[row.pk]))
-
-
-@login_required
-@require_safe
-def stock(request: HttpRequest) -> HttpResponse:
-    """The one true number of every product at every place, beside what the channels show."""
-    places = access.owned(request, Location.objects.order_by("code")).values_list("pk", "code")
-    shown = Prefetch("product__listings", access.owned(request, Listing.objects.order_by("item_id", "variation_id")))
-    rows = access.owned(request, Balance.objects.select_related("product", "location").prefetch_related(shown))
-    filters = StockFilters(request.GET, rows, request=request, locations=list(places))
-    page = page_of(request, filters.qs, "product__sku", "location__code", "id", descending=False)
-    return render(request, "console/stock.html", {"filters": filters, "page": page})
-
-
-@login_required
-@require_safe
-def movements(request: HttpRequest, pk: int) -> HttpResponse:
-    """Why a product's number is what it is: every movement with who, why and which document."""
-    product = access.owned_or_404(request, Product.objects.all(), pk=pk)
-    rows = access.owned(request, Movement.objects.filter(product=product).select_related("location"))
-    page = page_of(request, rows, "recorded_at", "id")
-    context = {
-        "product": product,
-        "balances": access.owned(request, product.balances.select_related("location").order_by("location__code")),
-        "listings": access.owned(request, product.listings.order_by("item_id", "variation_id")),
-        "page": page,
-        "orders": _orders_named(request, page.rows),
-        "people": people_named(request, (row.actor for row in page.rows)),
-    }
-    return render(request, "console/movements.html", context)
-
-
-def _orders_named(request: HttpRequest, rows: list[Movement]) -> dict[int, Order]:
-    """Return, per movement id, the order that the movement names as its document."""
-    about = {row.pk: int(row.reference_id) for row in rows if row.reference_type == REFERENCE_TYPE}
-    found = access.owned(request, Order.objects.filter(pk__in=set(about.values()))).in_bulk() if about else {}
-    return {pk: found[order_id] for pk, order_id in about.items() if order_id in found}
 
 
 # --- Frame --------------------------------------------------------------------------------------------------------

@@ -54,6 +54,37 @@ def known_at(tenant_id: int, product_id: int, location_id: int, moment: datetime
     return _numbers("inventory_known_at", tenant_id, product_id, location_id, moment)
 
 
+@dataclass(frozen=True, slots=True)
+class PlaceAt:
+    """A product at a place at some moment: as known now, and as the hub said then (None: it knew of nothing)."""
+
+    location_id: int
+    code: str
+    name: str
+    as_known_now: Numbers
+    as_said_then: Numbers | None
+
+
+def product_at(tenant_id: int, product_id: int, moment: datetime) -> list[PlaceAt]:
+    """Return both answers for every place that ever had the product, in one query."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """SELECT l.id, l.code, l.name, now_known.on_hand, now_known.reserved, now_known.blocked,
+                      said.on_hand, said.reserved, said.blocked, said.version
+                 FROM inventory_balances b
+                 JOIN inventory_locations l ON l.id = b.location_id
+                CROSS JOIN LATERAL inventory_balance_at(b.tenant_id, b.product_id, b.location_id, %(moment)s) now_known
+                 LEFT JOIN LATERAL inventory_known_at(b.tenant_id, b.product_id, b.location_id, %(moment)s) said ON true
+                WHERE b.tenant_id = %(tenant)s AND b.product_id = %(product)s ORDER BY l.code""",
+            {"tenant": tenant_id, "product": product_id, "moment": moment},
+        )
+        found = cursor.fetchall()
+    return [
+        PlaceAt(row[0], row[1], row[2], Numbers(*row[3:6]), None if row[9] is None else Numbers(*row[6:]))
+        for row in found
+    ]
+
+
 def _numbers(function: str, tenant_id: int, product_id: int, location_id: int, moment: datetime) -> Numbers:
     with connection.cursor() as cursor:
         cursor.callproc(function, [tenant_id, product_id, location_id, moment])

@@ -132,9 +132,7 @@ class Why:
 
 def explain(listing: Listing) -> Why:
     """Return why a listing shows its number. `listing` comes with its connector and tenant; six small queries."""
-    made_of = inputs.read(listing.pk) if listing.product_id else None
-    if made_of and listing.in_flight_units > 0:  # as it was told; in_flight.py decides for how long that is believed
-        made_of = structs.replace(made_of, in_flight=listing.in_flight_units)
+    made_of = made_of_many([listing]).get(listing.pk)
     places = [place.location_id for place in made_of.places] if made_of else []
     holds, besides = _holds(listing, places)
     elsewhere = _elsewhere(listing, places)
@@ -144,6 +142,17 @@ def explain(listing: Listing) -> Why:
     tells_nothing = state in (State.NOT_MAPPED, State.KEPT_BY_CHANNEL)
     wanted = None if made_of is None or tells_nothing else what_would_raise(made_of, sum(elsewhere.values()))
     return Why(listing, made_of, holds, besides, elsewhere, newest, state, hindrance_of(listing), wanted)
+
+
+def made_of_many(listings: Iterable[Listing]) -> dict[int, Inputs]:
+    """Return what the number of each listing is made of now, by listing id; without those that have none. One query."""
+    mapped = {row.pk: row for row in listings if row.product_id}
+    found = inputs.read_many(mapped) if mapped else {}
+    for pk, made_of in found.items():
+        units = mapped[pk].in_flight_units
+        if units > 0:  # as it was told; in_flight.py decides for how long that is believed
+            found[pk] = structs.replace(made_of, in_flight=units)
+    return found
 
 
 def steps_of(made_of: Inputs) -> tuple[Step, ...]:

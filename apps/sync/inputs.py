@@ -3,6 +3,7 @@
 The log keeps these with every number that was told, so each can be computed again, whatever has moved since.
 """
 
+from collections.abc import Collection
 from typing import Any
 
 import msgspec
@@ -88,7 +89,7 @@ def restored(kept: object) -> Inputs:
 
 # The places and the rule of `queue.TARGETS`, place by place; tests/sync/test_inputs.py compares the two.
 READ = """
-SELECT stock.places, coalesce(l.margin_percent, c.margin_percent), coalesce(l.buffer_units, c.buffer_units),
+SELECT l.id, stock.places, coalesce(l.margin_percent, c.margin_percent), coalesce(l.buffer_units, c.buffer_units),
        coalesce(l.end_when_units, c.end_when_units), coalesce(l.cap_units, c.cap_units), l.sold_there
   FROM integracao_anuncio l
   JOIN integracao_conector c ON c.id = l.connector_id
@@ -103,7 +104,7 @@ SELECT stock.places, coalesce(l.margin_percent, c.margin_percent), coalesce(l.bu
               OR b.location_id IN (SELECT chosen.location_id FROM integracao_conector_locations chosen
                                     WHERE chosen.connector_id = c.id))
   ) stock ON stock.is_known
- WHERE l.id = %s
+ WHERE l.id = ANY(%s)
 """
 
 
@@ -112,7 +113,11 @@ def read(listing_id: int) -> Inputs | None:
 
     One statement, so the places are of one moment.
     """
+    return read_many([listing_id]).get(listing_id)
+
+
+def read_many(listing_ids: Collection[int]) -> dict[int, Inputs]:
+    """Return the same of many listings at once; without those of which the hub was never told the stock."""
     with connection.cursor() as cursor:
-        cursor.execute(READ, [listing_id])
-        row = cursor.fetchone()
-    return None if row is None else Inputs(msgspec.json.decode(row[0], type=tuple[Place, ...]), *row[1:])
+        cursor.execute(READ, [list(listing_ids)])
+        return {row[0]: Inputs(msgspec.json.decode(row[1], type=tuple[Place, ...]), *row[2:]) for row in cursor}

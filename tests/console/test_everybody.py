@@ -14,6 +14,8 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from apps.events.models import Reprocess
+from apps.inventory import ledger
+from apps.inventory.models import Batch, Location, Movement, Oversell, Reservation, Transfer
 from apps.tenants import permissions, signatures
 from apps.tenants.models import ApiKey, Membership
 from tests import factories
@@ -67,6 +69,40 @@ def secret(shop: Shop) -> dict[str, Any]:
     return {"pk": signatures.issue(shop.tenant, name="Alice")[0].pk}
 
 
+def hold(shop: Shop) -> dict[str, Any]:
+    return {"pk": Reservation.objects.get(tenant=shop.tenant).pk}
+
+
+def oversell(shop: Shop) -> dict[str, Any]:
+    place = Location.objects.filter(tenant=shop.tenant).earliest("pk")
+    line = ledger.Line(shop.log.product_id, 99, place.pk)
+    ledger.reserve(shop.tenant, [line], key=uuid.uuid4().hex, cause=ledger.Cause(actor="test"), is_fact=True)
+    return {"pk": Oversell.objects.get(tenant=shop.tenant, closed_at=None).pk}
+
+
+def _moved(shop: Shop, kind: Movement.Kind, **more: Any) -> None:
+    place = Location.objects.filter(tenant=shop.tenant).earliest("pk")
+    cause = ledger.Cause(actor="test")
+    parts: dict[str, Any] = {"product_id": shop.log.product_id, "location_id": place.pk, "quantity": 2, "cause": cause}
+    ledger.post_one(shop.tenant, ledger.Move(kind=kind, **parts, **more))
+
+
+def batch(shop: Shop) -> dict[str, Any]:
+    _moved(shop, Movement.Kind.RECEIPT, batch_number=uuid.uuid4().hex)
+    return {"pk": Batch.objects.filter(tenant=shop.tenant).exclude(batch_number="").latest("pk").pk}
+
+
+def transfer(shop: Shop) -> dict[str, Any]:
+    there = factories.LocationFactory(tenant=shop.tenant)
+    _moved(shop, Movement.Kind.TRANSFER_OUT, transfer_code=uuid.uuid4().hex, other_location_id=there.pk)
+    return {"pk": Transfer.objects.filter(tenant=shop.tenant).latest("pk").pk}
+
+
+def by_hand(of: Callable[[Shop], dict[str, Any]]) -> list[Ask]:
+    """A form that only those who may move stock by hand see and send."""
+    return [Ask("GET", "stock:adjust", of), Ask("POST", "stock:adjust", of)]
+
+
 ROUTES: dict[str, list[Ask]] = {
     "events": [Ask("GET")],
     "event": [Ask("GET", of=event)],
@@ -85,6 +121,20 @@ ROUTES: dict[str, list[Ask]] = {
     "notify": [Ask("POST", "notifications:send", order)],
     "stock": [Ask("GET")],
     "movements": [Ask("GET", of=product)],
+    "adjust": by_hand(product),
+    "receive": by_hand(product),
+    "transfer": by_hand(product),
+    "arrive": by_hand(transfer),
+    "all-movements": [Ask("GET")],
+    "movement": [Ask("GET", of=pk("movement"))],
+    "reservations": [Ask("GET")],
+    "release": by_hand(hold),
+    "batches": [Ask("GET")],
+    "batch": [Ask("GET", of=batch)],
+    "block-batch": [Ask("POST", "stock:adjust", batch)],
+    "unblock-batch": [Ask("POST", "stock:adjust", batch)],
+    "oversells": [Ask("GET")],
+    "oversell": [Ask("GET", of=oversell)],
     "sync-product": [Ask("POST", "listings:sync", product)],
     "listings": [Ask("GET")],
     "listing": [Ask("GET", of=listing)],

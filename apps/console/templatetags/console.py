@@ -19,7 +19,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
 from apps.connectors.models import Connector
-from apps.console import badges, bulk_words, moments, proofs
+from apps.console import badges, bulk_words, moments, proofs, reasons
 from apps.console.channel_words import WORDS
 from apps.console.errors import explain
 from apps.events.models import IntegrationEvent
@@ -181,6 +181,31 @@ def available_after(row: Movement) -> int:
 
 
 @register.filter
+def less(value: int, other: int) -> int:
+    """Return a number less another."""
+    return value - other
+
+
+@register.filter
+def plus(value: int, other: int) -> int:
+    """Return the sum of two numbers."""
+    return value + other
+
+
+@register.filter
+def trace_start(trace_id: object) -> str:
+    """Return the first characters of a trace id: enough to see which rows belong together."""
+    return str(trace_id)[:8]
+
+
+@register.simple_tag
+def day(when: datetime) -> SafeString:
+    """Return a `<time>` with the date alone, as the reader's calendar has it, and the full time on hover."""
+    shown = formats.date_format(timezone.localtime(when), "SHORT_DATE_FORMAT")
+    return format_html('<time datetime="{}" title="{}">{}</time>', when.isoformat(), moments.in_full(when), shown)
+
+
+@register.filter
 def get(mapping: Mapping[Any, Any], key: object) -> object:
     """Return the entry of a mapping, or None."""
     return mapping.get(key)
@@ -223,7 +248,7 @@ def actor(name: str, people: Mapping[str, str]) -> str:
 @register.filter
 def reason(text: str) -> str:
     """Return why stock moved; the hub's own words in the reader's language, a person's as written."""
-    return {"sale": _("Sale"), "cancellation": _("Cancellation")}.get(text, text)
+    return reasons.in_words(text)
 
 
 @register.simple_tag(takes_context=True)
