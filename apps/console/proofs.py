@@ -44,13 +44,18 @@ def fresh_proof(view: View) -> View:
 
     @wraps(view)
     def asked(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        if is_fresh(request):
-            return view(request, *args, **kwargs)
-        if request.method == "POST":
-            messages.info(request, _("Nothing was changed yet: confirm that it is you, then press the button again."))
-        return redirect(f"{reverse('console:confirm')}?{urlencode({'next': _page_of(request)})}")
+        return ask_first(request) or view(request, *args, **kwargs)
 
     return asked
+
+
+def ask_first(request: HttpRequest) -> HttpResponse | None:
+    """Return the way to the question when the last proof is too old; None when nothing need be asked."""
+    if is_fresh(request):
+        return None
+    if request.method == "POST":
+        messages.info(request, _("Nothing was changed yet: confirm that it is you, then press the button again."))
+    return redirect(f"{reverse('console:confirm')}?{urlencode({'next': _page_of(request)})}")
 
 
 def _page_of(request: HttpRequest) -> str:

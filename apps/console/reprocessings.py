@@ -20,7 +20,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from apps.connectors.models import Connector, Listing
-from apps.console import bulk_words, troubles
+from apps.console import bulk_words, proofs, troubles
 from apps.console.filters import EventFilters, SyncFilters
 from apps.console.keyset import page_of
 from apps.console.number_words import in_words
@@ -263,7 +263,10 @@ def _sample(request: HttpRequest, job: Reprocess) -> list[ReprocessItem]:
 @login_required
 @require_POST
 def confirm(request: HttpRequest, pk: str) -> HttpResponse:
-    """Begin what was planned, or hand it to the second person."""
+    """Begin what was planned, or hand it to the second person; whoever begins very many proves again who they are."""
+    access.require(request, "reprocessings:write")
+    if _job_or_404(request, pk).count > bulk.TYPE_ABOVE and (question := proofs.ask_first(request)):
+        return question
     typed = _number(request, "typed") or None
     reason = request.POST.get("reason", "").replace("\x00", "")
     return _decide(
