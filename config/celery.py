@@ -48,6 +48,8 @@ app.conf.beat_schedule = {
         "options": {"expire_seconds": 10},
     },
     "compare on demand": {"task": "apps.console.tasks.run_reconciles", **EVERY_SECOND},
+    "write exports": {"task": "apps.console.tasks.write_exports", **EVERY_SECOND},
+    "old exports": {"task": "apps.console.tasks.forget_exports", "schedule": 3600.0},
     "stock sync": {"task": "apps.sync.tasks.stock_sync", "schedule": 60.0, "options": {"expire_seconds": 60}},
     # each account has its own pause, ORDER_SEARCH_EVERY_SECONDS: this only asks whose turn it is
     "search orders": {"task": "apps.events.tasks.search_orders", "schedule": 60.0, "options": {"expire_seconds": 60}},

@@ -109,6 +109,7 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "apps.tenants.middleware.ShowTenantTime",
+    "apps.console.patience.EndSlowPages",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_structlog.middlewares.RequestMiddleware",
@@ -170,6 +171,10 @@ CELERY_WORKER_REDIRECT_STDOUTS = False
 CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 3
 CELERY_TIMEZONE = "UTC"
 DJANGO_STRUCTLOG_CELERY_ENABLED = False
+
+# --- The console --------------------------------------------------------------------------------------------------
+
+CONSOLE_STATEMENT_SECONDS = env.integer("CONSOLE_STATEMENT_SECONDS", 5, low=0, high=600)
 
 # --- The API: who calls, and how much ---------------------------------------------------------------------------
 

@@ -13,8 +13,11 @@ import secrets
 from typing import ClassVar
 
 from django.conf import settings
+from django.contrib.postgres.indexes import GinIndex, OpClass
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
+from django.db.models.functions import Upper
+from django.db.models.lookups import IsNull
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
@@ -244,6 +247,20 @@ class Listing(models.Model):
             models.Index(fields=["due_at"], condition=Q(due_at__isnull=False), name="listing_due"),
             models.Index(
                 fields=["lease_expires_at"], condition=Q(lease_expires_at__isnull=False), name="listing_leased"
+            ),
+            # the console's list: what needs a product comes first; what failed; texts that hold what is looked for
+            models.Index(F("tenant"), IsNull(F("product"), True).desc(), F("id").desc(), name="listing_unmapped_first"),
+            models.Index(
+                fields=["tenant", "-id"],
+                condition=Q(product__isnull=False, sync_state__in=["ERROR", "RETRY"]),
+                name="listing_failing",
+            ),
+            models.Index(fields=["tenant", "item_id"], name="listing_by_item"),
+            GinIndex(
+                OpClass(Upper("item_id"), "gin_trgm_ops"),
+                OpClass(Upper("title"), "gin_trgm_ops"),
+                OpClass(Upper("seller_sku"), "gin_trgm_ops"),
+                name="listing_text",
             ),
             # the one reader is sync.waves
             models.Index(

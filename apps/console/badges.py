@@ -14,6 +14,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext, gettext_lazy, ngettext
 
 from apps.connectors.models import Connector, Errand, Listing
+from apps.console.models import Export
 from apps.console.moments import clock
 from apps.events.models import IntegrationEvent, Reprocess, ReprocessItem
 from apps.inventory.models import Batch, Movement, Oversell, Reservation
@@ -62,6 +63,13 @@ EVENT: dict[str, Look] = {
     IntegrationEvent.Status.QUARANTINED: Look("bad", "lock"),
     IntegrationEvent.Status.ERROR: Look("bad", "cross"),
     IntegrationEvent.Status.HELD: Look("warn", "pause"),
+}
+EXPORT: dict[str, Look] = {
+    Export.Status.WAITING: Look("info", "clock"),
+    Export.Status.RUNNING: Look("info", "send"),
+    Export.Status.DONE: Look("ok", "check"),
+    Export.Status.FAILED: Look("bad", "cross"),
+    Export.Status.CANCELLED: Look("quiet", "cross"),
 }
 ORDER: dict[str, Look] = {
     Order.Status.RECEIVED: Look("info", "clock"),
@@ -151,6 +159,11 @@ def _of_integration_event(row: IntegrationEvent) -> Badge:
     if row.status == IntegrationEvent.Status.RETRY and row.next_attempt_at:
         words = f"{words} {clock(row.next_attempt_at)}"
     return Badge(words, *EVENT.get(row.status, PLAIN))
+
+
+@badge_of.register
+def _of_export(row: Export) -> Badge:
+    return Badge(row.get_status_display(), *EXPORT.get(row.status, PLAIN))
 
 
 @badge_of.register

@@ -33,7 +33,7 @@ def index(request: HttpRequest) -> HttpResponse:
     """Every change of stock, the newest first, in the order in which they became final."""
     rows = access.owned(request, Movement.objects.select_related("product", "location"))
     filters = MovementFilters(
-        request.GET, rows, request=request, locations=places_of(request), people=_colleagues(request)
+        request.GET, rows, request=request, locations=places_of(request), people=colleagues(request)
     )
     page = page_of(request, filters.qs, "transaction_id", "id")
     return render(
@@ -119,7 +119,7 @@ def _told(request: HttpRequest, row: Movement) -> list[SyncLog]:
     return list(access.owned(request, logs.select_related("listing")).order_by("timestamp", "id")[:RELATED_MAX])
 
 
-def _colleagues(request: HttpRequest) -> list[tuple[str, str]]:
+def colleagues(request: HttpRequest) -> list[tuple[str, str]]:
     rows = access.owned(request, Membership.objects.select_related("user")).order_by("user__first_name", "user_id")
     people = [row.user for row in rows[:COLLEAGUES_MAX]]
     return [(f"user:{one.pk}", one.get_full_name() or one.get_username()) for one in people]

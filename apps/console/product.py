@@ -77,7 +77,9 @@ def page(request: HttpRequest, pk: int) -> HttpResponse:
 
 def _movements(request: HttpRequest, product: Product) -> dict[str, Any]:
     rows = access.owned(request, Movement.objects.filter(product=product).select_related("location"))
-    found = page_of(request, rows, "recorded_at", "id")
+    # the ledger's index has the place before the moment: each place on its own, or every row would be sorted
+    places = list(access.owned(request, product.balances.all()).values_list("location_id", flat=True))
+    found = page_of(request, rows, "recorded_at", "id", apart=("location", places))
     return {"page": found, **shown_with(request, found.rows)}
 
 

@@ -8,7 +8,7 @@ from apps.common.slots import slot
 from apps.connectors import errands
 from apps.connectors.importing import run_import
 from apps.connectors.models import Errand
-from apps.console import answer_times, checkup, hours, pulse
+from apps.console import answer_times, checkup, exporting, hours, pulse
 from apps.console.proof import prove_all
 from apps.events.unheard import find_sales
 from apps.sync import reconcile
@@ -85,3 +85,18 @@ def run_reconciles() -> None:
             Errand.Kind.RECONCILE, lambda errand: reconcile.run_errand(errand, find_sales)
         ):
             pass
+
+
+@shared_task
+def write_exports() -> None:
+    """Write the files that people asked for, a turn each until none is open. One worker at a time."""
+    with slot("console.exports") as is_mine:
+        while is_mine and exporting.work_on():
+            pass
+
+
+@shared_task
+def forget_exports() -> None:
+    """Delete the files whose day is over."""
+    while exporting.forget_expired():
+        pass

@@ -136,6 +136,15 @@ class IntegrationEvent(models.Model):
             models.Index(fields=["tenant", "channel", "-received_at", "-id"], name="ix_evento_tenant_canal"),
             models.Index(fields=["tenant", "-received_at", "-id"], name="ix_evento_newest"),
             models.Index(fields=["tenant", "external_id"], name="ix_evento_resource"),
+            # the console's list by state; and what needs somebody, whichever of its states it is in
+            models.Index(fields=["tenant", "status", "-received_at", "-id"], name="ix_evento_status"),
+            models.Index(
+                fields=["tenant", "-received_at", "-id"],
+                condition=Q(status__in=["NOVA_TENTATIVA", "MAPEAMENTO", "QUARENTENA", "ERRO"]),
+                name="ix_evento_attention",
+            ),
+            # the console's search
+            models.Index(fields=["trace_id"], name="ix_evento_trace"),
             # work not done yet; the one reader is inbox.claim_due
             models.Index(
                 fields=["next_attempt_at", "id"], condition=Q(next_attempt_at__isnull=False), name="ix_evento_due"

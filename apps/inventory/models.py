@@ -28,9 +28,10 @@ of this on live data.
 
 from typing import ClassVar
 
+from django.contrib.postgres.indexes import GinIndex, OpClass
 from django.db import models
 from django.db.models import F, Func, Q
-from django.db.models.functions import Now
+from django.db.models.functions import Now, Upper
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
@@ -70,6 +71,13 @@ class Product(models.Model):
             # what the composite foreign keys of balances and listings point at
             models.UniqueConstraint(fields=["tenant", "id"], name="product_of_tenant"),
             models.CheckConstraint(condition=~Q(sku=""), name="product_has_a_sku"),
+        ]
+        indexes: ClassVar[list[models.Index]] = [
+            # what people look for: a part of the SKU or of the name, whatever its case; and a GTIN
+            GinIndex(
+                OpClass(Upper("sku"), "gin_trgm_ops"), OpClass(Upper("name"), "gin_trgm_ops"), name="product_text"
+            ),
+            models.Index(fields=["tenant", "gtin"], condition=~Q(gtin=""), name="product_by_gtin"),
         ]
 
     def __str__(self) -> str:
@@ -147,6 +155,11 @@ class Balance(models.Model):
                 condition=Q(on_hand__gte=F("reserved"), oversold_since__isnull=True)
                 | Q(on_hand__lt=F("reserved"), oversold_since__isnull=False),
                 name="balance_short_only_as_a_recorded_oversell",
+            ),
+        ]
+        indexes: ClassVar[list[models.Index]] = [
+            models.Index(  # next to nothing; the console's list of them
+                fields=["tenant", "product"], condition=Q(oversold_since__isnull=False), name="balance_oversold"
             ),
         ]
 

@@ -105,6 +105,9 @@ class Order(models.Model):
         indexes: ClassVar[list[models.Index]] = [
             models.Index(fields=["tenant", "channel", "status", "created_at"], name="ix_pedido_status"),
             models.Index(fields=["tenant", "-created_at", "-id"], name="ix_pedido_newest"),
+            # a number or its beginning, and the pack it came in: what people type
+            models.Index(fields=["tenant", "external_id"], name="ix_pedido_number"),
+            models.Index(fields=["tenant", "pack_id"], condition=~models.Q(pack_id=""), name="ix_pedido_pack"),
         ]
 
     def __str__(self) -> str:

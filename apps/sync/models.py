@@ -89,6 +89,9 @@ class SyncLog(models.Model):
         verbose_name_plural = _("synchronisations")
         indexes: ClassVar[list[models.Index]] = [
             models.Index(fields=["tenant", "-timestamp", "-id"], name="sync_log_newest"),
+            models.Index(
+                fields=["tenant", "status", "-timestamp", "-id"], name="sync_log_status"
+            ),  # the console's list
             models.Index(fields=["tenant", "product", "-timestamp"], name="sync_log_of_product"),
             models.Index(fields=["listing", "-timestamp"], name="sync_log_of_listing"),
             # calls whose end was not written down; the one reader is push.close_interrupted

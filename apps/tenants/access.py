@@ -42,6 +42,14 @@ def membership_or_none(request: HttpRequest) -> Membership | None:
     return cached
 
 
+def stand_in(membership: Membership) -> HttpRequest:
+    """Return a request as the member would send it, for work that is done for them later: it owns what they own."""
+    request = HttpRequest()
+    request.method, request.user = "GET", membership.user
+    request._saldo_membership = membership  # type: ignore[attr-defined]
+    return request
+
+
 def tenant_of(request: HttpRequest) -> Tenant:
     """Return the tenant the signed-in person works in now; Http404 when there is none."""
     return membership_of(request).tenant

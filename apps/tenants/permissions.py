@@ -27,6 +27,7 @@ PAGES: dict[str, tuple[str | Promise, tuple[str, ...]]] = {
     "troubles:acknowledge": (_("Take a pending matter on, with a note"), OPERATING),
     "divergences:settle": (_("Send our number, ignore a divergence or heed it again"), OPERATING),
     "orders:recipient": (_("See an order's recipient and take its label"), OPERATING),
+    "views:share": (_("Share a view of a list with the company"), OPERATING),
     "connectors:check": (_("Test an account and compare it with the channel"), OPERATING),
     "reprocessings:write": (_("Reprocess many events and send many numbers again; pause and cancel that"), MANAGING),
     "payloads:read": (_("See what a channel sent, personal data and all, for a reason that is kept"), MANAGING),

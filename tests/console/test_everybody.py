@@ -3,19 +3,23 @@
 The table says what each route of the console needs; `tenants/permissions.py` says who holds it.
 """
 
+import dataclasses
 import re
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
+from apps.connectors.models import Listing
+from apps.events import bulk
 from apps.events.models import Reprocess
 from apps.inventory import ledger
 from apps.inventory.models import Batch, Location, Movement, Oversell, Reservation, Transfer
+from apps.notifications.models import Trouble
 from apps.tenants import permissions, signatures
 from apps.tenants.models import ApiKey, Membership
 from tests import factories
@@ -30,12 +34,16 @@ FINE = {200, 302, 303, 409, 422}
 
 @dataclass(frozen=True)
 class Ask:
-    """One way to ask a route. of: the keyword arguments of its address, from a shop; a stranger's must be a 404."""
+    """One way to ask a route. of: the keyword arguments of its address, from a shop; a stranger's must be a 404.
+
+    field: the field of the form that names the row, where the address does not.
+    """
 
     method: str
     needs: str | None = None
     of: Callable[[Shop], dict[str, Any]] | None = None
-    data: dict[str, str] = field(default_factory=dict)
+    data: dict[str, str] = dataclasses.field(default_factory=dict)
+    field: str = ""
 
 
 def plan_of(shop: Shop) -> dict[str, Any]:
@@ -43,6 +51,15 @@ def plan_of(shop: Shop) -> dict[str, Any]:
         tenant=shop.tenant, actor="user:1", status=Reprocess.Status.PLANNED, count=1, plan={"changes": []}
     )
     return {"pk": row.pk}
+
+
+def job(shop: Shop) -> dict[str, Any]:
+    return {"pk": bulk.plan_listings(shop.tenant, Listing.objects.filter(pk=shop.listing.pk), actor="user:1").pk}
+
+
+def matter(shop: Shop) -> dict[str, Any]:
+    about = {"tenant": shop.tenant, "connector": shop.connector, "kind": Trouble.Kind.LISTINGS}
+    return {"pk": Trouble.objects.create(**about, cause=uuid.uuid4().hex, count=1).pk}
 
 
 def pk(name: str) -> Callable[[Shop], dict[str, Any]]:
@@ -114,6 +131,28 @@ ROUTES: dict[str, list[Ask]] = {
     "syncs": [Ask("GET")],
     "told": [Ask("GET", of=log)],
     "troubles": [Ask("GET")],
+    "trouble": [Ask("GET", of=matter)],
+    "acknowledge-trouble": [Ask("POST", "troubles:acknowledge", matter)],
+    "unacknowledge-trouble": [Ask("POST", "troubles:acknowledge", matter)],
+    "plan-trouble": [Ask("POST", "reprocessings:write", matter)],
+    "show-content": [Ask("POST", "payloads:read", event)],
+    "reprocessings": [Ask("GET")],
+    "plan-events": [
+        Ask("POST", "reprocessings:write"),
+        Ask("POST", "reprocessings:all", data={"includes_done": "1"}),
+    ],
+    "plan-syncs": [Ask("POST", "reprocessings:write")],
+    "plan-all-numbers": [Ask("POST", "listings:resend", connector, field="connector")],
+    "look-back": [Ask("POST", "reprocessings:write", connector, {"days": "1"}, "connector")],
+    "reprocessing": [Ask("GET", of=job)],
+    "reprocessing-csv": [Ask("GET", of=job)],
+    **{
+        name: [Ask("POST", "reprocessings:write", job)]
+        for name in (
+            *("confirm-reprocessing", "approve-reprocessing", "pause-reprocessing"),
+            *("resume-reprocessing", "cancel-reprocessing", "repeat-failures"),
+        )
+    },
     "orders": [Ask("GET")],
     "order": [Ask("GET", of=order)],
     "recipient": [Ask("POST", "orders:recipient", order)],
@@ -185,6 +224,16 @@ ROUTES: dict[str, list[Ask]] = {
     "rotate-webhook-secret": [Ask("POST", "keys:write", secret)],
     "revoke-webhook-secret": [Ask("POST", "keys:write", secret)],
     "trail": [Ask("GET", "audit:read")],
+    "home": [Ask("GET")],
+    "health": [Ask("GET")],
+    "search": [Ask("GET", data={"q": "VASO"})],
+    "exports": [Ask("GET")],
+    "ask-export": [Ask("POST", data={"list": "stock", "profile": "PLANILHA"})],
+    "views": [Ask("GET")],
+    "save-view": [
+        Ask("POST", data={"list": "stock", "name": "Minha"}),
+        Ask("POST", "views:share", data={"list": "stock", "name": "Nossa", "is_shared": "on"}),
+    ],
 }
 
 HOMELESS = {
@@ -192,6 +241,9 @@ HOMELESS = {
     *("second-factor", "second-factor-off", "recovery-codes"),
 }
 """Routes of the console that also serve people without a company: the frame's own forms, and one's own account."""
+
+OWN = {"export", "cancel-export", "change-view", "delete-view"}
+"""Routes to a person's own rows, a 404 for everybody else: test_exports.py, test_saved_views_and_search.py."""
 
 OPEN = {
     *("home", "login", "logout", "openapi-json", "openapi-yaml", "api-docs", "swagger", "problem"),
@@ -240,7 +292,7 @@ IDS = [f"{ask.method} {name}" for name, ask in ASKS]
 
 
 def test_no_route_is_forgotten() -> None:
-    assert set(CONSOLE) == set(ROUTES) | HOMELESS
+    assert set(CONSOLE) == set(ROUTES) | HOMELESS | OWN
     elsewhere = {
         name
         for pattern, name, _view in ALL
@@ -257,11 +309,14 @@ def test_every_permission_of_the_tables_is_known_and_every_known_one_is_asked_fo
 
 
 def at(name: str, ask: Ask, shop: Shop) -> str:
-    return reverse(f"console:{name}", kwargs=ask.of(shop) if ask.of else {})
+    return reverse(f"console:{name}", kwargs=ask.of(shop) if ask.of and not ask.field else {})
 
 
-def send(client: Client, ask: Ask, address: str) -> Any:
-    return client.get(address, ask.data) if ask.method == "GET" else client.post(address, ask.data)
+def send(client: Client, name: str, ask: Ask, shop: Shop) -> Any:
+    address, data = at(name, ask, shop), ask.data
+    if ask.field and ask.of:
+        data = data | {ask.field: str(ask.of(shop)["pk"])}
+    return client.get(address, data) if ask.method == "GET" else client.post(address, data)
 
 
 @pytest.fixture
@@ -278,19 +333,17 @@ def factories_shop(name: str) -> Shop:
 
 @pytest.mark.parametrize(("name", "ask"), ASKS, ids=IDS)
 def test_whoever_is_not_signed_in_is_sent_to_the_login(name: str, ask: Ask, shop: Shop, client: Client) -> None:
-    address = at(name, ask, shop)
-    answer = send(client, ask, address)
+    answer = send(client, name, ask, shop)
     assert answer.status_code == 302
     assert answer["Location"].startswith("/entrar/?next=")
 
 
 @pytest.mark.parametrize(("name", "ask"), ASKS, ids=IDS)
 def test_who_belongs_elsewhere_or_nowhere_finds_nothing(name: str, ask: Ask, shop: Shop) -> None:
-    address = at(name, ask, shop)
     nobody, platform = factories.UserFactory(), factories.UserFactory(is_staff=True, is_superuser=True)
-    assert [send(signed_in(user), ask, address).status_code for user in (nobody, platform)] == [404, 404]
+    assert [send(signed_in(user), name, ask, shop).status_code for user in (nobody, platform)] == [404, 404]
     stranger = factories.member(factories.TenantFactory(), Membership.Role.ADMIN)
-    found = send(signed_in(stranger), ask, address)
+    found = send(signed_in(stranger), name, ask, shop)
     assert found.status_code == 404 if ask.of else found.status_code in FINE
     assert "Alice" not in found.content.decode() if not found.streaming else True
 
@@ -298,7 +351,7 @@ def test_who_belongs_elsewhere_or_nowhere_finds_nothing(name: str, ask: Ask, sho
 @pytest.mark.parametrize("role", ROLES)
 @pytest.mark.parametrize(("name", "ask"), ASKS, ids=IDS)
 def test_each_role_may_what_the_table_says(name: str, ask: Ask, role: str, shop: Shop) -> None:
-    answer = send(signed_in(factories.member(shop.tenant, role)), ask, at(name, ask, shop))
+    answer = send(signed_in(factories.member(shop.tenant, role)), name, ask, shop)
     if ask.needs is None or role in permissions.HOLDERS[ask.needs]:
         # a parcel's label and a recipient are not there for each order: then the person in whose right it is gets 404
         assert answer.status_code in FINE | ({404} if ask.needs == "orders:recipient" else set())

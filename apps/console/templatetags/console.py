@@ -22,6 +22,8 @@ from apps.connectors.models import Connector
 from apps.console import badges, bulk_words, moments, proofs, reasons
 from apps.console.channel_words import WORDS
 from apps.console.errors import explain
+from apps.console.lists import LISTS, kept_pairs
+from apps.console.models import SavedView
 from apps.events.models import IntegrationEvent
 from apps.inventory.models import Movement
 from apps.notifications.models import Trouble
@@ -32,6 +34,8 @@ from apps.tenants.models import Membership
 register = template.Library()
 
 MINUS = "−"
+
+VIEWS_SHOWN_MAX = 100
 
 TROUBLES_COUNTED_MAX = 99
 """Beyond it the menu says 99: whoever has so many looks at the page."""
@@ -112,6 +116,16 @@ def channel_word(word: str) -> SafeString | str:
     if not word or known is None:
         return format_html('<span class="mono">{}</span>', word or "—")
     return format_html('{} <span class="channel-word mono">{}</span>', known, word)
+
+
+@register.filter
+def roughly(value: int) -> str:
+    """Return an estimate as people say one: `840`, `12 mil`, `1,2 mi`."""
+    if value < 10_000:
+        return number(value)
+    if value < 1_000_000:
+        return _("%(thousands)s thousand") % {"thousands": number(round(value / 1000))}
+    return _("%(millions)s million") % {"millions": formats.number_format(round(value / 1_000_000, 1), 1)}
 
 
 @register.filter
@@ -331,6 +345,29 @@ def switched_off(context: Mapping[str, Any]) -> dict[str, object]:
     return {
         "channels": [kind.label for kind in Connector.Kind if flags.integration(kind) in off],
         "stopped": of_tenant(here.tenant, stopped.only("name", "status", "status_reason")) if here else [],
+    }
+
+
+@register.inclusion_tag("console/_list_tools.html", takes_context=True)
+def list_tools(context: Mapping[str, Any]) -> dict[str, object]:
+    """Return the menus of a list that lists.LISTS knows: its views, and its export; nothing on other pages."""
+    request, here = context.get("request"), membership(context)
+    match = request.resolver_match if request else None
+    page = LISTS.get(match.url_name or "") if match and here else None
+    if page is None or request is None or here is None or match is None:
+        return {}
+    rows = SavedView.objects.filter(Q(owner_id=here.user_id) | Q(is_shared=True), page=match.url_name)
+    saved = list(of_tenant(here.tenant, rows).order_by("name", "pk")[:VIEWS_SHOWN_MAX])
+    return {
+        "request": request,
+        "csrf_token": context.get("csrf_token"),
+        "page_name": match.url_name,
+        "path": request.path,
+        "query": "&".join(kept_pairs(request.GET, set(context["filters"].filters))),
+        "built_in": page.views,
+        "mine": [view for view in saved if view.owner_id == here.user_id],
+        "shared": [view for view in saved if view.owner_id != here.user_id],
+        "may_share": here.may("views:share"),
     }
 
 
