@@ -269,7 +269,8 @@ class Model:
                 if ask.batch not in shelf.batches:
                     return "unknown_batch"
                 batch = shelf.batches[ask.batch]
-                free = min(batch.free, free) if batch.status == "ACTIVE" else batch.free
+                # units of a batch that may not be sold may leave, but no more than the place has beyond its promises
+                free = min(batch.free, free if batch.status == "ACTIVE" else shelf.on_hand - shelf.reserved)
             if free < -delta:
                 return "insufficient_stock"
         if ask.kind == "TRANSFER_IN":
