@@ -41,6 +41,7 @@ app.conf.beat_schedule = {
     },
     "test connectors": {"task": "apps.console.tasks.run_tests", **EVERY_SECOND},
     "import listings": {"task": "apps.console.tasks.run_imports", **EVERY_SECOND},
+    "map many": {"task": "apps.console.tasks.map_on", **EVERY_SECOND},
     # at the pace of RECONCILE_CALLS_PER_MINUTE, each account every RECONCILE_EVERY_MINUTES
     "compare with channels": {
         "task": "apps.console.tasks.reconcile_on",

@@ -180,6 +180,7 @@ def capability_of(row: ListingSnapshot, *, has_depots: bool) -> Listing.Capabili
 DESCRIBED = [
     "user_product_id",
     "seller_sku",
+    "gtin",
     "title",
     "channel_status",
     "logistic_type",
@@ -194,6 +195,7 @@ def _describe(listing: Listing, row: ListingSnapshot) -> None:
     values: dict[str, Any] = {
         "user_product_id": row.user_product_id,
         "seller_sku": row.seller_sku[:100],
+        "gtin": row.gtin[:14],
         "title": row.title[:300],
         "channel_status": row.status[:32],
         "logistic_type": row.logistic_type[:32],

@@ -5,11 +5,13 @@ published. A **listing** is one sellable number on the channel, an item or one v
 also carries the duty to tell the channel a number (`sync`): when it is next due, who is telling it right now, how the
 last try went. A **depot** is a place of the seller's at the channel, where stock is kept apart. A **mapping** is what a
 person decided a channel's word means: a SKU of theirs, or a status that the hub does not know. A changed mapping is a
-new version; the old one stays, with its end. An **authorisation** is a person on the way to the channel's consent page
+new version; the old one stays, with its end. A **mapping job** is many listings that a person wants mapped at once, its
+**items** what becomes of each. An **authorisation** is a person on the way to the channel's consent page
 and back. An **errand** is what a person asked the hub to do for a connector that takes longer than a page may.
 """
 
 import secrets
+import uuid
 from typing import ClassVar
 
 from django.conf import settings
@@ -179,6 +181,7 @@ class Listing(models.Model):
     variation_id = models.CharField(_("variation"), max_length=64, blank=True)
     user_product_id = models.CharField(_("user product"), max_length=64, blank=True)
     seller_sku = models.CharField(_("seller's SKU"), max_length=100, blank=True)
+    gtin = models.CharField("GTIN", max_length=14, blank=True, default="", db_default="")
     title = models.CharField(_("title"), max_length=300, blank=True)
     channel_status = models.CharField(_("status on the channel"), max_length=32, blank=True)
     logistic_type = models.CharField(_("logistics"), max_length=32, blank=True)
@@ -202,6 +205,8 @@ class Listing(models.Model):
     shadow_quantity = models.IntegerField(
         _("would be told"), null=True
     )  # the last number of the connector's shadow mode
+    # told although its account is in shadow mode: one of the first that a new account is activated with (sync/pausing)
+    live_since = models.DateTimeField(_("told since"), null=True)
     # sold there since then, as far as the hub has heard: the channel has counted these units off already
     sold_there = models.PositiveIntegerField(_("sold there since"), default=0)
     zeroing_since = models.DateTimeField(null=True)  # its number is to become zero; see sync/waves.py
@@ -440,6 +445,100 @@ class StatusMapping(models.Model):
 
     def __str__(self) -> str:
         return f"{self.external_status} v{self.version}"
+
+
+class MappingJob(models.Model):
+    """Many listings to be mapped at once: chosen from suggestions, or sent as a CSV (console/mapping_jobs.py)."""
+
+    class Source(models.TextChoices):
+        SUGGESTIONS = "SUGESTOES", _("Suggestions")
+        FILE = "ARQUIVO", _("CSV file")
+
+    class Status(models.TextChoices):
+        PROPOSED = "PROPOSTO", _("Planned")
+        RUNNING = "EM_ANDAMENTO", _("Under way")
+        PAUSED = "PAUSADO", _("Paused")
+        DONE = "CONCLUIDO", _("Done")
+        CANCELLED = "CANCELADO", _("Cancelled")
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    tenant = models.ForeignKey(Tenant, models.PROTECT, related_name="+", verbose_name=_("tenant"), db_index=False)
+    source = models.CharField(_("source"), max_length=16, choices=Source)
+    status = models.CharField(_("status"), max_length=16, choices=Status, default=Status.PROPOSED)
+    file_name = models.CharField(_("file"), max_length=200, blank=True)
+    file_hash = models.CharField(max_length=64, blank=True, editable=False)  # sha256 of the file's text
+    made_by = models.CharField(_("who"), max_length=100)
+    made_at = models.DateTimeField(_("when"), auto_now_add=True)
+    confirmed_by = models.CharField(_("confirmed by"), max_length=100, blank=True)
+    started_at = models.DateTimeField(_("started at"), null=True)
+    finished_at = models.DateTimeField(_("finished at"), null=True)
+
+    TENANT_PATH: ClassVar[str] = "tenant"
+
+    class Meta:
+        db_table = "mapeamento_lote"
+        verbose_name = _("mapping of many")
+        verbose_name_plural = _("mappings of many")
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.CheckConstraint(
+                condition=Q(status__in=["CONCLUIDO", "CANCELADO"], finished_at__isnull=False)
+                | Q(status__in=["PROPOSTO", "EM_ANDAMENTO", "PAUSADO"], finished_at__isnull=True),
+                name="mapping_job_ended_with_its_end",
+            ),
+        ]
+        indexes: ClassVar[list[models.Index]] = [
+            models.Index(fields=["tenant", "-made_at", "-id"], name="mapping_job_newest"),
+            models.Index(fields=["tenant", "file_hash"], condition=~Q(file_hash=""), name="mapping_job_file"),
+            models.Index(fields=["made_at"], condition=Q(status="EM_ANDAMENTO"), name="mapping_job_under_way"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_source_display()} {self.made_at:%Y-%m-%d %H:%M}"
+
+
+class MappingItem(models.Model):
+    """One line of a mapping job: which listing is to sell which product, and what became of that."""
+
+    class State(models.TextChoices):
+        WAITING = "AGUARDA", _("To do")
+        DONE = "FEITO", _("Mapped")
+        FAILED = "FALHOU", _("Refused")
+        SKIPPED = "PULADO", _("Left as it is")
+
+    job = models.ForeignKey(MappingJob, models.CASCADE, related_name="items", db_index=False)
+    line = models.PositiveIntegerField(_("line"))  # of the file, or of the list that was chosen from
+    named = models.CharField(_("listing"), max_length=130, blank=True)  # as the file names it
+    sku = models.CharField("SKU", max_length=100, blank=True)
+    listing = models.ForeignKey(Listing, models.CASCADE, null=True, related_name="+")
+    product = models.ForeignKey(Product, models.PROTECT, null=True, related_name="+", db_index=False)
+    reason = models.CharField(_("why"), max_length=16, blank=True)  # console/suggestions.py
+    state = models.CharField(_("state"), max_length=16, choices=State, default=State.WAITING)
+    code = models.CharField(_("reason"), max_length=32, blank=True)  # why it was refused or left
+    finished_at = models.DateTimeField(_("finished at"), null=True)
+
+    TENANT_PATH: ClassVar[str] = "job__tenant"
+
+    class Meta:
+        db_table = "mapeamento_lote_item"
+        verbose_name = _("line of a mapping of many")
+        verbose_name_plural = _("lines of a mapping of many")
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            # one listing never gets two products out of one job
+            models.UniqueConstraint(
+                fields=["job", "listing"], condition=Q(state__in=["AGUARDA", "FEITO"]), name="mapping_item_listing_once"
+            ),
+            models.CheckConstraint(
+                condition=Q(state__in=["FALHOU", "PULADO"]) | Q(listing__isnull=False, product__isnull=False),
+                name="mapping_item_of_something",
+            ),
+        ]
+        indexes: ClassVar[list[models.Index]] = [
+            # the next to be done, and the counts
+            models.Index(fields=["job", "state", "line"], name="mapping_item_state"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.named}: {self.sku}"
 
 
 class Authorization(models.Model):

@@ -13,7 +13,7 @@ from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext, gettext_lazy, ngettext
 
-from apps.connectors.models import Connector, Errand, Listing
+from apps.connectors.models import Connector, Errand, Listing, MappingItem, MappingJob
 from apps.console.models import Export
 from apps.console.moments import clock
 from apps.events.models import IntegrationEvent, Reprocess, ReprocessItem
@@ -139,6 +139,19 @@ MOVEMENT: dict[str, Look] = {
     Movement.Kind.BLOCK: Look("bad", "pause"),
     Movement.Kind.UNBLOCK: Look("ok", "play"),
 }
+MAPPING_JOB: dict[str, Look] = {
+    MappingJob.Status.PROPOSED: Look("info", "question"),
+    MappingJob.Status.RUNNING: Look("info", "play"),
+    MappingJob.Status.PAUSED: Look("warn", "pause"),
+    MappingJob.Status.DONE: Look("ok", "check"),
+    MappingJob.Status.CANCELLED: Look("quiet", "minus"),
+}
+MAPPING_ITEM: dict[str, Look] = {
+    MappingItem.State.WAITING: Look("info", "clock"),
+    MappingItem.State.DONE: Look("ok", "check"),
+    MappingItem.State.FAILED: Look("bad", "cross"),
+    MappingItem.State.SKIPPED: Look("quiet", "minus"),
+}
 PLAIN = Look("quiet", "minus")  # a state that was added to a model and not yet here still shows its words
 
 
@@ -226,6 +239,16 @@ def _of_reprocess(row: Reprocess) -> Badge:
 @badge_of.register
 def _of_reprocess_item(row: ReprocessItem) -> Badge:
     return Badge(row.get_state_display(), *REPROCESS_ITEM.get(row.state, PLAIN))
+
+
+@badge_of.register
+def _of_mapping_job(row: MappingJob) -> Badge:
+    return Badge(row.get_status_display(), *MAPPING_JOB.get(row.status, PLAIN))
+
+
+@badge_of.register
+def _of_mapping_item(row: MappingItem) -> Badge:
+    return Badge(row.get_state_display(), *MAPPING_ITEM.get(row.state, PLAIN))
 
 
 @badge_of.register

@@ -8,7 +8,7 @@ from apps.common.slots import slot
 from apps.connectors import errands
 from apps.connectors.importing import run_import
 from apps.connectors.models import Errand
-from apps.console import answer_times, checkup, exporting, hours, pulse
+from apps.console import answer_times, checkup, exporting, hours, mapping_jobs, pulse
 from apps.console.proof import prove_all
 from apps.events.unheard import find_sales
 from apps.sync import reconcile
@@ -61,6 +61,14 @@ def run_imports() -> None:
     with slot("console.imports") as is_mine:
         while is_mine and errands.work_next(Errand.Kind.IMPORT, run_import):
             pass
+
+
+@shared_task
+def map_on() -> None:
+    """Go on with the mappings of many that people confirmed."""
+    with slot("console.mappings") as is_mine:
+        if is_mine:
+            mapping_jobs.go_on()
 
 
 RECONCILE_TICK_SECONDS = 10.0

@@ -46,10 +46,17 @@ DEEDS: dict[str, str | Promise] = {
     "key.replaced": gettext_lazy("API key replaced"),
     "key.revoked": gettext_lazy("API key revoked"),
     "label_shown": gettext_lazy("Label taken"),
+    "listing.mapped": gettext_lazy("Listing mapped"),
+    "listing.unmapped": gettext_lazy("Listing unmapped"),
     "login.done": gettext_lazy("Signed in"),
     "login.failed": gettext_lazy("Sign-in failed"),
+    "mapping_job.cancelled": gettext_lazy("Mapping of many cancelled"),
+    "mapping_job.confirmed": gettext_lazy("Mapping of many confirmed"),
+    "mapping_job.paused": gettext_lazy("Mapping of many paused"),
+    "mapping_job.resumed": gettext_lazy("Mapping of many resumed"),
     "plan.applied": gettext_lazy("Plan applied"),
     "price_asked": gettext_lazy("Price changed"),
+    "product.made": gettext_lazy("Product made"),
     "publication_rule_changed": gettext_lazy("Publication rule changed"),
     "recipient_exported": gettext_lazy("Person's data exported"),
     "recipient_forgotten": gettext_lazy("Person's data erased"),
@@ -75,6 +82,7 @@ PAGES = {
     "listing": "console:listing",
     "order": "console:order",
     "event": "console:event",
+    "product": "console:movements",
 }
 """Kinds of subjects that have a page."""
 
@@ -90,6 +98,8 @@ KINDS: dict[str, str | Promise] = {
     "divergence": gettext_lazy("divergence"),
     "reprocess": gettext_lazy("reprocessing"),
     "flag": gettext_lazy("integration"),
+    "product": gettext_lazy("product"),
+    "mapping_job": gettext_lazy("mapping of many"),
 }
 
 
@@ -110,6 +120,11 @@ PARTS: dict[str, str | Promise] = {
     "buffer_units": gettext_lazy("held back"),
     "end_when": gettext_lazy("ends at"),
     "cap": gettext_lazy("maximum"),
+    "product": gettext_lazy("product"),
+    "source": gettext_lazy("source"),
+    "file": gettext_lazy("file"),
+    "sku": "SKU",
+    "gtin": "GTIN",
 }
 """What the details are called; one that is not here shows its own name."""
 

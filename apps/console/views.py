@@ -4,7 +4,6 @@ Lists are filtered by the URL, fifty rows a page, without COUNT. Nothing here de
 function of the room that does.
 """
 
-import re
 from functools import partial
 from typing import Any
 
@@ -20,7 +19,7 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST, require_safe
 
 from apps.connectors.models import Listing
-from apps.console import listing_product, timeline
+from apps.console import listing_product, suggestions, timeline
 from apps.console.decisions import shown_before
 from apps.console.filters import TOPICS, EventFilters, ListingFilters, OrderFilters, SyncFilters
 from apps.console.flags import FLAGS
@@ -29,7 +28,7 @@ from apps.console.keyset import page_of
 from apps.console.payloads import payload_of
 from apps.events.models import IntegrationEvent
 from apps.events.reprocess import reprocess
-from apps.inventory.models import Movement, Product, Reservation
+from apps.inventory.models import Movement, Reservation
 from apps.notifications.models import Notification
 from apps.notifications.resending import CannotResend, resend
 from apps.orders import recipients
@@ -42,9 +41,6 @@ from apps.tenants.models import Membership
 
 HISTORY_ROWS = 20
 """Tries shown on a listing's own page; the rest is one link away."""
-
-SUGGESTIONS_MAX = 10
-"""Products suggested for a listing."""
 
 SECRET_COLUMNS = ("client_secret_enc", "refresh_token_enc", "access_token_enc")
 
@@ -156,7 +152,7 @@ def listings(request: HttpRequest) -> HttpResponse:
         "filters": filters,
         "page": page,
         "waiting": listing_product.waiting_events(unmapped),
-        "suggested": _same_sku(request, unmapped),
+        "suggested": suggestions.certain_products(access.tenant_of(request), unmapped),
     }
     return render(request, "console/listings.html", context)
 
@@ -187,7 +183,7 @@ def map_listing(request: HttpRequest, pk: int) -> HttpResponse:
     if shown is not None:
         return shown
     waiting = listing_product.waiting_events([row]).get(row.pk, 0)
-    listing_product.map_listing(row, form.product)
+    listing_product.map_listing(row, form.product, actor=f"user:{request.user.pk}")
     text = _("%(listing)s now sells %(sku)s; its number goes to the channel at once.") % {
         "listing": row,
         "sku": form.product.sku,
@@ -218,7 +214,7 @@ def sync_listing(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 def _listing_or_404(request: HttpRequest, pk: int) -> Listing:
-    rows = Listing.objects.select_related("product", "connector")
+    rows = Listing.objects.select_related("product", "connector", "tenant")
     return access.owned_or_404(request, rows.defer(*(f"connector__{name}" for name in SECRET_COLUMNS)), pk=pk)
 
 
@@ -230,25 +226,9 @@ def _listing_page(request: HttpRequest, row: Listing, form: MapListing | None = 
         "logs": logs,
         "orders": _orders_behind(request, logs),
         "waiting": listing_product.waiting_events([row]).get(row.pk, 0) if row.product_id is None else 0,
-        "products": _suggestions(request, row),
+        "suggested": suggestions.suggest(row.tenant, [row]).get(row.pk, []) if row.product_id is None else [],
     }
     return render(request, "console/listing.html", context, status=422 if form else 200)
-
-
-def _same_sku(request: HttpRequest, unmapped: list[Listing]) -> dict[int, Product]:
-    """Return, per listing id, the product that has the very SKU which the seller gave the listing at the channel."""
-    skus = {row.seller_sku for row in unmapped if row.seller_sku}
-    products = access.owned(request, Product.objects.filter(sku__in=skus)) if skus else []
-    by_sku = {product.sku: product for product in products}
-    return {row.pk: by_sku[row.seller_sku] for row in unmapped if row.seller_sku in by_sku}
-
-
-def _suggestions(request: HttpRequest, row: Listing) -> list[Product]:
-    """Return products that may be what a listing sells: the same SKU, else names that share its longer words."""
-    likely = Q(sku__iexact=row.seller_sku) if row.seller_sku else Q(pk__in=[])
-    for word in re.findall(r"\w{4,}", row.title)[:4]:
-        likely |= Q(name__icontains=word)
-    return list(access.owned(request, Product.objects.filter(likely)).order_by("sku")[:SUGGESTIONS_MAX])
 
 
 # --- Orders -------------------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from apps.connectors.models import Listing
+from apps.console import mapping_jobs
 from apps.events import bulk
 from apps.events.models import Reprocess
 from apps.inventory import ledger
@@ -116,6 +117,15 @@ def transfer(shop: Shop) -> dict[str, Any]:
     return {"pk": Transfer.objects.filter(tenant=shop.tenant).latest("pk").pk}
 
 
+def mapping_job(shop: Shop) -> dict[str, Any]:
+    product = factories.ProductFactory(tenant=shop.tenant)
+    job = mapping_jobs.plan_chosen(shop.tenant, [(shop.unmapped.pk, product.pk)], actor="user:1")
+    return {"pk": job.pk}
+
+
+unmapped = pk("unmapped")
+
+
 def by_hand(of: Callable[[Shop], dict[str, Any]]) -> list[Ask]:
     """A form that only those who may move stock by hand see and send."""
     return [Ask("GET", "stock:adjust", of), Ask("POST", "stock:adjust", of)]
@@ -188,6 +198,19 @@ ROUTES: dict[str, list[Ask]] = {
     "listing-rule": [Ask("GET", of=listing), Ask("POST", "publication:write", listing)],
     "mappings": [Ask("GET")],
     "map-sku": [Ask("POST", "mappings:write")],
+    "map-listings": [Ask("GET")],
+    "plan-mapping": [Ask("POST", "mappings:import")],
+    "plan-certain": [Ask("POST", "mappings:import")],
+    "listings-csv": [Ask("GET")],
+    "listings-upload": [Ask("POST", "mappings:import")],
+    "mapping-job": [Ask("GET", of=mapping_job)],
+    "confirm-mapping": [Ask("POST", "mappings:import", mapping_job)],
+    "pause-mapping": [Ask("POST", "mappings:import", mapping_job)],
+    "resume-mapping": [Ask("POST", "mappings:import", mapping_job)],
+    "cancel-mapping": [Ask("POST", "mappings:import", mapping_job)],
+    "mapping-report": [Ask("GET", of=mapping_job)],
+    "unmap": [Ask("GET", "mappings:write", listing), Ask("POST", "mappings:write", listing)],
+    "new-product": [Ask("GET", "listings:import", unmapped), Ask("POST", "listings:import", unmapped)],
     "map-status": [Ask("POST", "mappings:write")],
     "mappings-csv": [Ask("GET")],
     "mappings-upload": [Ask("POST", "mappings:import")],
