@@ -9,6 +9,9 @@ from urllib.parse import urlencode, urlsplit
 
 from .call import Doc, Json
 
+AT_HEADER = "Sandbox-At"
+"""A control call with it happens at that moment (Unix seconds) instead of now."""
+
 
 class ControlError(Exception):
     """The sandbox refused a control call; ``status`` and ``body`` are its answer."""
@@ -26,6 +29,8 @@ class Control:
     def __init__(self, url: str, timeout_seconds: float = 60) -> None:
         self.url = url.rstrip("/")
         self.timeout_seconds = timeout_seconds
+        self.at_seconds: float | None = None
+        """When set, every call happens at that moment (Unix seconds): how a demo gets its past."""
 
     def request(self, method: str, path: str, body: Json = None) -> Json:
         """Make one control call and return its JSON.
@@ -44,6 +49,8 @@ class Control:
         try:
             payload = None if body is None else json.dumps(body).encode()
             headers = {"Content-Type": "application/json"} if payload is not None else {}
+            if self.at_seconds is not None:
+                headers[AT_HEADER] = str(self.at_seconds)
             connection.request(method, parts.path + path, payload, headers)
             response = connection.getresponse()
             return response.status, response.read()
@@ -154,6 +161,10 @@ class Control:
     def clock(self, ahead_seconds: int) -> Doc:
         """Set the marketplace's clock ahead of the machine's, or behind it (negative)."""
         return self._doc("PUT", "/sandbox/clock", {"ahead_seconds": ahead_seconds})
+
+    def selling(self, **policy: Json) -> Doc:
+        """Let the marketplace sell by itself: ``on`` (default true), ``pace_seconds`` ``[least, most]``."""
+        return self._doc("PUT", "/sandbox/selling", {"on": True, **policy})
 
     def faults(self, *faults: Doc) -> list[Doc]:
         """Add faults; without arguments, read those in force."""

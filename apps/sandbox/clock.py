@@ -1,12 +1,16 @@
 """Instants are Unix seconds (float) inside; the marketplace prints them in several forms (contract §0).
 
 The marketplace's clock can be set ahead of the machine's, or behind it (``PUT /sandbox/clock``): a day passes in
-a moment. There is one clock in a process.
+a moment. There is one clock in a process; a single control call may stand at a moment of its own (``at``), so that a
+demo can have a past.
 """
 
 from __future__ import annotations
 
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta, timezone
 
 _FOUR_WEST = timezone(timedelta(hours=-4))
@@ -14,6 +18,7 @@ _THREE_WEST = timezone(timedelta(hours=-3))
 
 
 _ahead_seconds = 0.0
+_standing = threading.local()
 
 
 def set_ahead(seconds: float) -> None:
@@ -22,8 +27,21 @@ def set_ahead(seconds: float) -> None:
     _ahead_seconds = seconds
 
 
+@contextmanager
+def at(moment_seconds: float | None) -> Iterator[None]:
+    """Let the clock stand at a moment for this thread; ``None`` changes nothing."""
+    _standing.at = moment_seconds
+    try:
+        yield
+    finally:
+        _standing.at = None
+
+
 def now_seconds() -> float:
     """Unix seconds, in whole milliseconds."""
+    standing: float | None = getattr(_standing, "at", None)
+    if standing is not None:
+        return round(standing, 3)
     return round(time.time() + _ahead_seconds, 3)
 
 

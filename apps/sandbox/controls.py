@@ -11,6 +11,7 @@ import secrets
 from collections.abc import Iterable
 from typing import NoReturn
 
+from . import selling
 from .call import Answer, Call, Doc, Json, refuse
 from .clock import now_seconds, set_ahead, zulu
 from .faults import checked_fault
@@ -660,6 +661,28 @@ def put_clock(market: Marketplace, call: Call) -> Answer:
         set_ahead(ahead_seconds)
         market.state.after(market.notifier.look_at_the_clock)
     return get_clock(market, call)
+
+
+def get_selling(market: Marketplace, call: Call) -> Answer:
+    """``GET /sandbox/selling``: whether the marketplace sells by itself, and at which pace."""
+    return Answer(200, selling.policy(market.state))
+
+
+def put_selling(market: Marketplace, call: Call) -> Answer:
+    """``PUT /sandbox/selling`` ``{on, pace_seconds}``: sell by itself or stop; a form sends ``least`` and ``most``."""
+    fields = asked(call)
+    known = selling.policy(market.state)
+    if not isinstance(fields.get("on", known["on"]), bool):
+        _wrong("on precisa ser true ou false.")
+    pace = fields.get("pace_seconds", known["pace_seconds"])
+    least, most = pace if isinstance(pace, list) and len(pace) == 2 else (None, None)
+    limits = {"least": fields.get("least", least), "most": fields.get("most", most)}
+    least, most = (_integer(limits, name, None, *selling.PACE_LIMITS_SECONDS) for name in ("least", "most"))
+    with market.state.change():
+        kept = {"on": fields.get("on", known["on"]), "pace_seconds": sorted((least, most))}
+        market.state.save("setting", "selling", kept)
+        market.state.after(market.selling.look)
+    return get_selling(market, call)
 
 
 def get_faults(market: Marketplace, call: Call) -> Answer:

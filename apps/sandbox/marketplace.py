@@ -9,6 +9,7 @@ from .call import Call, Doc, refuse
 from .faults import FaultList, Quota
 from .journal import Journal
 from .notifications import Notifier
+from .selling import Selling
 from .state import State
 
 
@@ -21,6 +22,7 @@ class Marketplace:
     faults: FaultList
     quota: Quota
     journal: Journal
+    selling: Selling
     scrolls: dict[str, Doc] = field(default_factory=dict)
 
     def account(self, user_id: int) -> Doc:

@@ -16,6 +16,7 @@ from .items import render
 from .marketplace import Marketplace
 from .markup import STATUS_WORDS, html_page
 from .orders import render as render_order
+from .selling import policy
 
 ITEMS_A_PAGE = 25
 ROWS_SHOWN = 15
@@ -23,6 +24,7 @@ SECTIONS = (
     ("items", "Anúncios"),
     ("orders", "Vendas"),
     ("accounts", "Contas"),
+    ("selling", "Ritmo"),
     ("faults", "Falhas"),
     ("notifications", "Notificações"),
     ("quota", "Limite"),
@@ -57,6 +59,7 @@ def get_page(market: Marketplace, call: Call) -> Answer:
             + _items(market, call)
             + _orders(market)
             + _accounts(state)
+            + _selling(market)
             + _faults(state)
             + _notifications(state)
             + _rate_limit(state)
@@ -283,6 +286,21 @@ def _accounts(state: Doc) -> str:
 
 
 # --- behaviour -----------------------------------------------------------------------------------------------------
+
+
+def _selling(market: Marketplace) -> str:
+    now = policy(market.state)
+    least, most = now["pace_seconds"]
+    words = f"Agora: uma venda a cada {least} a {most} segundos." if now["on"] else "Agora: nada se vende sozinho."
+    return (
+        '<section aria-labelledby="selling"><h2 id="selling">Vendas por conta própria</h2>'
+        f"<p>{words} De vez em quando um comprador desiste, um volume sai, um número ou preço é editado à mão.</p>"
+        '<form class="grid" method="post" action="/sandbox/selling">'
+        + _choice("Vender sozinho", "on", [("true", "sim"), ("false", "não")], "true" if now["on"] else "false")
+        + _field("No mínimo a cada (segundos)", "least", least, "number", 'min="1" max="3600" required')
+        + _field("No máximo a cada (segundos)", "most", most, "number", 'min="1" max="3600" required')
+        + "<button>Gravar</button></form></section>"
+    )
 
 
 def _faults(state: Doc) -> str:

@@ -23,12 +23,13 @@ from urllib.parse import quote, unquote, urlsplit
 
 from . import controls, items, oauth, orders, page, shipments, user_products, users
 from .call import Answer, Call, Doc, Json, Refusal, refusal
-from .client import Control
-from .clock import now_seconds, set_ahead
+from .client import AT_HEADER, Control
+from .clock import at, now_seconds, set_ahead
 from .faults import FaultList, Quota, default_body
 from .journal import Journal
 from .marketplace import Marketplace
 from .notifications import Notifier
+from .selling import Selling
 from .state import State
 
 MAX_BODY_BYTES = 64 * 1024 * 1024
@@ -108,6 +109,8 @@ CONTROL_ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("DELETE", r"/sandbox/faults", controls.delete_faults),
     ("POST", r"/sandbox/faults/clear", controls.delete_faults),
     ("PUT|POST", r"/sandbox/rate_limit", controls.put_rate_limit),
+    ("GET", r"/sandbox/selling", controls.get_selling),
+    ("PUT|POST", r"/sandbox/selling", controls.put_selling),
     ("GET", r"/sandbox/journal", controls.get_journal),
 )
 
@@ -164,14 +167,15 @@ class Sandbox:
         try:
             state = State(None if data is None else data / "sandbox.sqlite3")
             set_ahead((state.get("setting", "clock") or {}).get("ahead_seconds", 0))
-            self.market = Marketplace(state, Notifier(state), FaultList(state), Quota(state), Journal(journal))
+            shown_host = f"[{host}]" if ":" in host else host
+            self.url = f"http://{shown_host}:{self._server.server_address[1]}"
+            self.control = Control(self.url)
+            parts = Notifier(state), FaultList(state), Quota(state), Journal(journal), Selling(state, self.control)
+            self.market = Marketplace(state, *parts)
         except Exception:
             self._server.server_close()
             raise
         self._server.market = self.market
-        shown_host = f"[{host}]" if ":" in host else host
-        self.url = f"http://{shown_host}:{self._server.server_address[1]}"
-        self.control = Control(self.url)
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
@@ -181,9 +185,11 @@ class Sandbox:
             target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, name="sandbox", daemon=True
         )
         self._thread.start()
+        self.market.selling.look()
 
     def stop(self) -> None:
         """Stop listening, end every connection and sender, close the files."""
+        self.market.selling.stop()
         self._server.stopping.set()
         if self._thread is not None:
             self._server.shutdown()
@@ -298,7 +304,9 @@ class _Connection(BaseHTTPRequestHandler):
 
     def _serve_control(self, call: Call) -> None:
         started = now_seconds()
-        answer = self._run(_CONTROL, call)
+        moment = call.headers.get(AT_HEADER, "")
+        with at(float(moment) if re.fullmatch(r"\d{1,12}(\.\d+)?", moment) else None):
+            answer = self._run(_CONTROL, call)
         if call.method not in ("GET", "HEAD"):
             self.server.market.journal.write(call, answer.status, started, control=True)
         if call.is_form():

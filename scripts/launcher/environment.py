@@ -87,6 +87,8 @@ class Settings:
     port: int
     is_demo: bool
     workers: int
+    is_live: bool = False
+    """Whether the demo shop gets its history and sells by itself."""
 
     @classmethod
     def read(cls, environment: Mapping[str, str]) -> "Settings":
@@ -94,12 +96,19 @@ class Settings:
         demo = (environment.get("SALDO_DEMO") or "1").lower()
         if demo not in YES + NO:
             raise LauncherError(f"SALDO_DEMO is {demo!r}: use 1 for the demo tenant and the sandbox, 0 for neither.")
+        live = (environment.get("SALDO_DEMO_LIVE") or "1").lower()
+        if live not in YES + NO:
+            raise LauncherError(
+                f"SALDO_DEMO_LIVE is {live!r}: use 1 for a shop with two weeks behind it that sells by itself, 0 for a "
+                "small one where nothing happens but what you do."
+            )
         return cls(
             data=Path(environment.get("SALDO_DATA") or ROOT / "var").absolute(),
             host=environment.get("HOST") or "127.0.0.1",
             port=_number(environment, "PORT", 8000, low=0, high=65535),
             is_demo=demo in YES,
             workers=_number(environment, "SALDO_WORKERS", 4, low=1, high=256),
+            is_live=live in YES,
         )
 
 

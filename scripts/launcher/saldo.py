@@ -45,6 +45,7 @@ class Saldo:
         self.variables: dict[str, str] = {}
         self.address = self.sandbox_url = self.greeting = ""
         self.supervisor = Supervisor(note)
+        self.history: Child | None = None  # while it loads the demo's
         self._groups: list[list[Child]] = []  # in the order they start; one group stops together
 
     def start(self) -> None:
@@ -77,6 +78,8 @@ class Saldo:
         with step("Web server, worker, beat"):
             self._await(self._web_is_ready, "web")
         self.folder.describe(f"process {os.getpid()}, {self.address}")
+        if self.settings.is_demo and self.settings.is_live:
+            self._load_history()
 
     def stop(self, *, is_in_a_hurry: Callable[[], bool]) -> None:
         """Stop everything that runs: web server, worker and beat first, then the sandbox, the servers last."""
@@ -133,9 +136,26 @@ class Saldo:
         printed.unlink(missing_ok=True)
         key_file = self.folder.path / "demo-key"
         command = ["manage.py", "load_demo", "--sandbox", self.sandbox_url, "--key-file", str(key_file)]
+        command += ["--room-for-history"] if self.settings.is_live else []
         self._python("load_demo", command, output=printed).run(seconds=DEMO_SECONDS)
         self.greeting = f"{printed.read_text().strip()}\nfor the API: export SALDO_KEY={key_file.read_text().strip()}"
         printed.unlink()
+
+    def _load_history(self) -> None:
+        """Fill the shop behind the first page; `watch_history` says when it is done. Loaded before, it ends at once."""
+        command = ["manage.py", "load_demo", "--sandbox", self.sandbox_url, "--whole"]
+        self.history = self._python("demo_history", command, stop_seconds=2.0)
+        self._groups.append([self.history])
+        self.history.start()
+
+    def watch_history(self) -> str | None:
+        """Return a sentence once, when the shop's history is loaded or could not be."""
+        if self.history is None or self.history.is_running():
+            return None
+        child, self.history = self.history, None
+        if child.exit_code == 0:
+            return "The demo shop has its two weeks of history and sells by itself now."
+        return f"The demo's history could not be loaded (the rest runs). Log: {child.log}"
 
     def _await(self, is_ready: Callable[[], bool], name: str) -> None:
         deadline = time.monotonic() + READY_SECONDS

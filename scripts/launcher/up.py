@@ -13,7 +13,7 @@ from pathlib import Path
 from types import FrameType
 
 from scripts.launcher import ROOT, install
-from scripts.launcher.console import LauncherError, LogFollower, say, step, tail
+from scripts.launcher.console import LauncherError, LogFollower, note, say, step, tail
 from scripts.launcher.environment import (
     SETTING_NAMES,
     DataFolder,
@@ -33,6 +33,7 @@ EPILOG = """settings, from the environment:
   HOST=127.0.0.1      where it listens; 0.0.0.0 lets other machines in
   SALDO_DATA=./var    data, logs and generated secrets
   SALDO_DEMO=1        demo tenant and Mercado Livre sandbox
+  SALDO_DEMO_LIVE=1   the demo shop has a history and sells by itself; 0: a small, still one
   SALDO_WORKERS=4     worker processes
   DATABASE_URL, REDIS_URL   servers of your own instead of the embedded ones"""
 
@@ -71,6 +72,8 @@ def _stay(settings: Settings, *, is_verbose: bool) -> None:
         with contextlib.suppress(KeyboardInterrupt):
             while True:
                 saldo.supervisor.check()
+                if news := saldo.watch_history():
+                    note(news)
                 time.sleep(WATCH_SECONDS)
         say()
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from apps.console import demo
+from apps.console.demo import shop as demo
 from apps.inventory.models import Balance, LedgerKey, Movement, Product
 from apps.tenants.models import ApiKey, Tenant, hash_key
 from apps.tenants.scopes import SCOPES

@@ -25,7 +25,7 @@ from tests.launcher.conftest import Nobody
 
 
 def test_defaults_are_port_8000_on_loopback_with_the_demo_and_data_in_var() -> None:
-    expected = Settings(data=ROOT / "var", host="127.0.0.1", port=8000, is_demo=True, workers=4)
+    expected = Settings(data=ROOT / "var", host="127.0.0.1", port=8000, is_demo=True, workers=4, is_live=True)
     assert Settings.read({}) == expected
     assert Settings.read({"PORT": "", "SALDO_DEMO": "", "SALDO_WORKERS": ""}) == expected
 
@@ -40,6 +40,9 @@ def test_a_demo_setting_that_is_neither_yes_nor_no_is_refused() -> None:
     assert Settings.read({"SALDO_DEMO": "Off"}).is_demo is False
     with pytest.raises(LauncherError, match=r"^SALDO_DEMO is 'maybe': use 1"):
         Settings.read({"SALDO_DEMO": "maybe"})
+    assert Settings.read({"SALDO_DEMO_LIVE": "0"}).is_live is False
+    with pytest.raises(LauncherError, match=r"^SALDO_DEMO_LIVE is 'maybe': use 1"):
+        Settings.read({"SALDO_DEMO_LIVE": "maybe"})
 
 
 def test_secrets_are_made_once_kept_and_closed_to_others(tmp_path: Path) -> None:

@@ -37,7 +37,8 @@ class Up:
         self._output = output
         without = ("DATABASE_URL", "REDIS_URL", "SALDO_PUBLIC_URL", "MERCADOLIVRE_API_URL", "MERCADOLIVRE_AUTH_URL")
         environment = {name: value for name, value in os.environ.items() if name not in without}
-        environment |= {"SALDO_DATA": str(data), "PORT": "0", "SALDO_WORKERS": "1", "SALDO_DEMO": "1", **variables}
+        environment |= {"SALDO_DATA": str(data), "PORT": "0", "SALDO_WORKERS": "1", "SALDO_DEMO": "1"}
+        environment |= {"SALDO_DEMO_LIVE": "0", **variables}
         command = [str(ROOT / "scripts" / "up")]
         with output.open("w") as file:
             self.process = subprocess.Popen(

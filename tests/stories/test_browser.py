@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from apps.console import demo
+from apps.console.demo import shop as demo
 from scripts.launcher.browser import find_browser
 from tests.stack import Stack
 

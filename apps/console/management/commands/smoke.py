@@ -9,7 +9,7 @@ from django.db.models import QuerySet
 
 from apps.common.commands import SaldoCommand
 from apps.connectors.models import Connector, Listing
-from apps.console import demo
+from apps.console.demo import shop as demo
 from apps.orders.models import Order
 from apps.sandbox.client import Control
 from apps.sync import queue

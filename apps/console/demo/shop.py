@@ -7,6 +7,7 @@ The README's curl lines speak of SKU-001 at the store S1 and need an API key: bo
 import hmac
 import os
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 from django.contrib.auth.models import User
@@ -16,6 +17,7 @@ from apps.connectors import credentials
 from apps.connectors.connecting import connect
 from apps.connectors.importing import import_listings
 from apps.connectors.models import Connector
+from apps.console.demo.past import begin_balances, past
 from apps.inventory import ledger
 from apps.inventory.models import Balance, Location, Product
 from apps.notifications.models import Medium, PickupCounter
@@ -62,10 +64,11 @@ class Demo:
     products: int
 
 
-def load(sandbox_url: str, key_file: Path | None = None) -> Demo:
+def load(sandbox_url: str, key_file: Path | None = None, *, opened_ago: timedelta = timedelta()) -> Demo:
     """Make or mend the demo tenant and its account at the sandbox; return what there is now.
 
     key_file: where the tenant's API key is kept for the person at this machine; None for no key.
+    opened_ago: a new shop's first stock arrived so long ago, which leaves room for a history (whole.py).
     """
     market = Control(sandbox_url)
     tenant = _tenant()
@@ -73,6 +76,13 @@ def load(sandbox_url: str, key_file: Path | None = None) -> Demo:
     market.application(client_id=CLIENT_ID, notification_url=connector.notification_url)
     _counter(connector)
     import_listings(connector, create_products=True)
+    if opened_ago and not Balance.objects.filter(tenant=tenant).exists():
+        opened_at = tenant.created_at - opened_ago
+        ids = Product.objects.filter(tenant=tenant).values_list("pk", flat=True)
+        begin_balances(tenant, ids, [place.pk for place in _places(tenant).values()], opened_at)
+        with past() as move_to:
+            move_to(opened_at)
+            _receive_stock(tenant)
     _receive_stock(tenant)
     _receive_example(tenant)
     if key_file is not None:
@@ -99,7 +109,10 @@ def _connector(tenant: Tenant, market: Control) -> Connector:
     connector = Connector.objects.filter(tenant=tenant, client_id=CLIENT_ID).first()
     if not any(str(account["user_id"]) == SELLER for account in state["accounts"]):
         account = market.account(user_id=int(SELLER), nickname="CASA AROEIRA", client_id=CLIENT_ID)
-        market.create_items(int(SELLER), [_item(*row) for row in CATALOGUE])
+        market.create_items(
+            int(SELLER),
+            [item(sku, title, price, store + depot, more) for sku, title, price, store, depot, more in CATALOGUE],
+        )
     elif connector is None or connector.status == Connector.Status.REAUTHORIZE:
         account = market.grant(int(SELLER), client_id=CLIENT_ID)
     else:
@@ -134,10 +147,8 @@ def _counter(connector: Connector) -> None:
     )
 
 
-def _item(
-    sku: str, title: str, price: float, store: int, depot: int, variations: list[tuple[str, str]]
-) -> dict[str, object]:
-    units = store + depot
+def item(sku: str, title: str, price: float, units: int, variations: list[tuple[str, str]]) -> dict[str, object]:
+    """Return a listing as the sandbox makes it, each variation with so many units."""
     if not variations:
         return {"title": title, "price": price, "seller_sku": sku, "available_quantity": units}
     return {
@@ -157,10 +168,7 @@ def _item(
 
 def _receive_stock(tenant: Tenant) -> None:
     """Receive the opening stock, once: where a product has a balance it has arrived (keys are forgotten in time)."""
-    places = {
-        code: Location.objects.get_or_create(tenant=tenant, code=code, defaults={"name": name})[0]
-        for code, name in ((STORE, "Loja da Vila Madalena"), (DEPOT, "Centro de distribuição"))
-    }
+    places = _places(tenant)
     products = dict(Product.objects.filter(tenant=tenant).values_list("sku", "pk"))
     known = Balance.objects.filter(tenant=tenant, counted_at__isnull=False)
     arrived = set(known.values_list("product_id", "location_id"))
@@ -171,6 +179,12 @@ def _receive_stock(tenant: Tenant) -> None:
                 if (products[name], places[code].pk) in arrived:
                     continue
                 ledger.receive(tenant, products[name], places[code].pk, units, key=f"demo:{name}:{code}", cause=cause)
+
+
+def _places(tenant: Tenant) -> dict[str, Location]:
+    names = ((STORE, "Loja da Vila Madalena"), (DEPOT, "Centro de distribuição"))
+    make = Location.objects.get_or_create
+    return {code: make(tenant=tenant, code=code, defaults={"name": name})[0] for code, name in names}
 
 
 def _receive_example(tenant: Tenant) -> None:
