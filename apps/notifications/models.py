@@ -198,6 +198,8 @@ class Trouble(models.Model):
     email_due_at = models.DateTimeField(_("e-mail due"), null=True)  # null: none is owed
     email_attempts = models.PositiveIntegerField(_("tries"), default=0, db_default=0)
     email_error = models.CharField(_("error code"), max_length=32, blank=True, default="", db_default="")
+    # who was written to already, while others are still owed the e-mail: ids of people
+    emailed_to = ArrayField(models.BigIntegerField(), default=list, db_default=[])
     emailed_at = models.DateTimeField(_("e-mail sent at"), null=True)
 
     TENANT_PATH: ClassVar[str] = "tenant"

@@ -82,6 +82,7 @@ WITH {FOUND}, opened AS (
         email_due_at = CASE WHEN p.closed_at IS NULL THEN p.email_due_at
                             ELSE greatest(excluded.email_due_at, p.emailed_at + make_interval(secs => %(every)s)) END,
         email_attempts = CASE WHEN p.closed_at IS NULL THEN p.email_attempts ELSE 0 END,
+        emailed_to = CASE WHEN p.closed_at IS NULL THEN p.emailed_to ELSE '{{}}' END,
         closed_at = NULL,
         since_at = CASE WHEN p.resolved_at IS NULL THEN p.since_at ELSE clock_timestamp() END,
         acknowledged_at = CASE WHEN p.resolved_at IS NULL THEN p.acknowledged_at END,

@@ -1,7 +1,8 @@
 """Write to the people who can mend a trouble: one e-mail a cause and connector, at most once an hour.
 
 It goes to those who administer or manage the company, to each of them alone. As everywhere: claim, commit, call out,
-settle; a worker that dies in between sends once more, under the same Message-ID.
+settle; a worker that dies in between sends once more, under the same Message-ID. Whom a try reached is written down at
+once (`Trouble.emailed_to`), so the next try writes only to the others.
 """
 
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ import structlog
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import connection
+from django.db.models import F, Func
 from django.db.models.functions import Now
 from django.template.loader import render_to_string
 from django.urls import reverse
@@ -61,17 +63,16 @@ def warn_next() -> bool:
     if claim is None:
         return False
     trouble = Trouble.objects.select_related("connector", "tenant").get(pk=claim.trouble_id)
-    people = list(recipients_of(trouble))
+    people = [person for person in recipients_of(trouble) if person.pk not in trouble.emailed_to]
     failure: NotSent | None = None
     if claim.number > len(settings.NOTIFICATION_PAUSES_SECONDS) + 1:
         failure = NotSent("sender_died", is_permanent=True)
-    elif not people:
+    elif not people and not trouble.emailed_to:
         failure = NotSent("no_address", is_permanent=True)
-    for person in people if failure is None else ():
-        try:
-            driver_of(Medium.EMAIL).send(compose(trouble, person))
-        except NotSent as refusal:
-            failure = refusal
+    if failure is None:
+        refusals = [refusal for person in people if (refusal := _write_to(claim, trouble, person))]
+        # one who can be reached later decides when to try again; an address that is refused for good does not
+        failure = min(refusals, key=lambda refusal: refusal.is_permanent, default=None)
     _settle(claim, failure)
     log.info(
         "trouble.email",
@@ -84,6 +85,21 @@ def warn_next() -> bool:
         outcome=failure.code if failure else "sent",
     )
     return True
+
+
+def _write_to(claim: Claim, trouble: Trouble, person: User) -> NotSent | None:
+    """Write to one person and note it; return why it could not be sent. Who is refused for good is not tried again."""
+    refusal: NotSent | None = None
+    try:
+        driver_of(Medium.EMAIL).send(compose(trouble, person))
+    except NotSent as found:
+        refusal = found
+    if refusal is None or refusal.is_permanent:
+        mine = Trouble.objects.filter(pk=claim.trouble_id, email_attempts=claim.number)
+        mine.update(emailed_to=Func(F("emailed_to"), person.pk, function="array_append"))
+        if refusal is None:
+            mine.update(emailed_at=Now())
+    return refusal
 
 
 def recipients_of(trouble: Trouble) -> list[User]:
@@ -113,11 +129,11 @@ def _settle(claim: Claim, failure: NotSent | None) -> None:
     """Note how it went, when the claim is still the newest and the trouble is still open."""
     mine = Trouble.objects.filter(pk=claim.trouble_id, email_attempts=claim.number)
     if failure is None:
-        mine.update(emailed_at=Now(), email_due_at=None, email_attempts=0, email_error="")
+        mine.update(emailed_at=Now(), email_due_at=None, email_attempts=0, email_error="", emailed_to=[])
         return
     pauses = settings.NOTIFICATION_PAUSES_SECONDS
     if failure.is_permanent or claim.number > len(pauses):
-        mine.update(email_due_at=None, email_error=failure.code)
+        mine.update(email_due_at=None, email_error=failure.code, emailed_to=[])
         return
     with connection.cursor() as cursor:
         cursor.execute(

@@ -181,6 +181,47 @@ def test_a_mail_server_that_is_away_is_tried_again(account: Connector, mail_serv
     assert (len(mail_server.mails), trouble.email_error, trouble.email_due_at) == (1, "", None)
 
 
+def test_each_recipient_is_written_to_once_when_one_fails(account: Connector, mail_server: MailServer) -> None:
+    factories.member(account.tenant, Membership.Role.ADMIN, email="carla@loja.example")
+    given: list[str] = []
+
+    def refuse_the_second(step: str) -> str:
+        given.append(step)
+        return "451 later" if step == "RCPT" and given.count("RCPT") == 2 else ""
+
+    mail_server.answer = refuse_the_second
+    fail(account, 1)
+    troubles.look()
+    let_pass(seconds=61)
+    tick()
+    assert [mail["To"] for mail in mail_server.mails] == ["alice@loja.example"]
+    let_pass(minutes=1)
+    tick()
+    assert [mail["To"] for mail in mail_server.mails] == ["alice@loja.example", "carla@loja.example"]
+    trouble = Trouble.objects.get()
+    assert (trouble.email_due_at, trouble.email_error, trouble.emailed_to) == (None, "", [])
+
+
+def test_an_address_that_is_refused_for_good_does_not_keep_others_from_theirs(
+    account: Connector, mail_server: MailServer
+) -> None:
+    factories.member(account.tenant, Membership.Role.ADMIN, email="carla@loja.example")
+    given: list[str] = []
+
+    def refuse_the_first(step: str) -> str:
+        given.append(step)
+        return "550 nobody" if step == "RCPT" and given.count("RCPT") == 1 else ""
+
+    mail_server.answer = refuse_the_first
+    fail(account, 1)
+    troubles.look()
+    let_pass(seconds=61)
+    tick()
+    assert [mail["To"] for mail in mail_server.mails] == ["carla@loja.example"]
+    trouble = Trouble.objects.get()
+    assert (trouble.email_due_at, trouble.email_error != "", trouble.emailed_at is not None) == (None, True, True)
+
+
 def test_without_an_address_the_line_says_so(account: Connector, mail_server: MailServer) -> None:
     Membership.objects.filter(role=Membership.Role.MANAGER).delete()
     fail(account, 1)
