@@ -61,10 +61,19 @@ def connect(
 
 
 def register(tenant: Tenant, *, kind: str, name: str, client_id: str, client_secret: str, actor: str) -> Connector:
-    """Keep an application's id and secret, and return the connector. It waits for a person to authorise it."""
+    """Keep an application's id and secret, and return the connector. It waits for a person to authorise it.
+
+    It begins in shadow mode (sync/pausing.py): no number goes out before a person has seen what would be sent.
+    """
     with transaction.atomic():
         connector = Connector.objects.create(
-            tenant=tenant, kind=kind, name=name, client_id=client_id, status=Connector.Status.REAUTHORIZE
+            tenant=tenant,
+            kind=kind,
+            name=name,
+            client_id=client_id,
+            status=Connector.Status.REAUTHORIZE,
+            shadow_since=timezone.now(),
+            shadow_by=actor[:100],
         )
         credentials.store(connector, client_secret=client_secret)
         audit.record(tenant, actor, "connector.registered", f"connector:{connector.pk}", client_id=client_id)

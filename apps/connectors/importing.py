@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from apps.connectors import credentials, errands, mappings
 from apps.connectors.channel import Channel, ListingSnapshot
-from apps.connectors.models import Connector, Depot, Errand, Listing
+from apps.connectors.models import RULE_PARTS, SHARING, Connector, Depot, Errand, Listing
 from apps.inventory.models import Product
 
 CHUNK = 100
@@ -125,6 +125,7 @@ def _keep(connector: Connector, chunk: list[ListingSnapshot], report: ImportRepo
     }
     fresh: list[Listing] = []
     changed: list[Listing] = []
+    joining: list[Listing] = []
     for row in chunk:
         listing = known.get((row.item_id, row.variation_id))
         if listing is None:
@@ -141,14 +142,37 @@ def _keep(connector: Connector, chunk: list[ListingSnapshot], report: ImportRepo
         else:
             changed.append(listing)
             _map_if_unmapped(listing, products.get(row.seller_sku))
+        joins = listing.user_product_id != row.user_product_id
         _describe(listing, row)
         listing.capability = capability_of(row, has_depots=connector.has_depots)
+        if joins and listing.capability in SHARING:
+            joining.append(listing)
         report.mapped += listing.product_id is not None
         report.unmapped += listing.product_id is None
     report.read += len(chunk)
+    _take_rules_over(connector, joining)
     # two imports at once: the second one's new rows are the first one's, already there
     report.new += len(Listing.objects.bulk_create(fresh, ignore_conflicts=True))
     Listing.objects.bulk_update(changed, DESCRIBED)
+    Listing.objects.bulk_update([row for row in joining if row in changed], SHARED)
+
+
+SHARED = (*RULE_PARTS, "live_since")
+"""What listings of one stock have in common besides their number: their rule, and whether they are told at all."""
+
+
+def _take_rules_over(connector: Connector, joining: list[Listing]) -> None:
+    """Give listings that begin to share a stock at the channel the rule of those that share it: it is one number."""
+    names = {row.user_product_id for row in joining if row.user_product_id}
+    if not names:
+        return
+    same = Listing.objects.filter(connector=connector, user_product_id__in=names, capability__in=SHARING)
+    others = same.exclude(pk__in=[row.pk for row in joining if row.pk]).order_by("-pk")
+    known = {row.user_product_id: row for row in others}
+    for row in joining:
+        if row.user_product_id in known:
+            for part in SHARED:
+                setattr(row, part, getattr(known[row.user_product_id], part))
 
 
 def _map_if_unmapped(listing: Listing, product_id: int | None) -> None:

@@ -284,6 +284,11 @@ class Listing(models.Model):
         return self.logistic_type != "fulfillment" and self.capability not in READ_ONLY
 
     @property
+    def is_shadowed(self) -> bool:
+        """Tell whether its number is only computed and logged."""
+        return self.connector.is_shadow and self.live_since is None
+
+    @property
     def has_own_rule(self) -> bool:
         """Tell whether it departs from its connector's rule of publication."""
         parts = (self.margin_percent, self.buffer_units, self.end_when_units, self.cap_units)
@@ -292,6 +297,12 @@ class Listing(models.Model):
 
 READ_ONLY = (Listing.Capability.FULL, Listing.Capability.KIT, Listing.Capability.MOVED)
 """Kinds of listings whose number is never told; `sync.queue` says the same in SQL."""
+
+SHARING = (Listing.Capability.USER_PRODUCT, Listing.Capability.MULTI_ORIGIN)
+"""Kinds of listings that may share one stock at the channel, by their user product; see sync/sharing.py."""
+
+RULE_PARTS = ("margin_percent", "buffer_units", "end_when_units", "cap_units")
+"""A rule of publication (sync/allocation.py): of a connector, and where a listing departs from it."""
 
 WRITABLE = ~Q(logistic_type="fulfillment") & ~Q(capability__in=READ_ONLY)
 """The same as `Listing.is_writable`, for queries."""

@@ -25,6 +25,7 @@ from apps.console.errors import explain
 from apps.console.forms import NewConnector, PauseConnector, ReplaceSecrets
 from apps.console.people import people_named
 from apps.console.proofs import fresh_proof
+from apps.console.views import back_to
 from apps.sync import freshness, pausing, queue
 from apps.sync.models import Divergence
 from apps.tenants import access
@@ -83,7 +84,7 @@ def new(request: HttpRequest) -> HttpResponse:
         actor=_actor(request),
     )
     messages.success(request, _("The application is kept. Now register both addresses there, then authorise."))
-    return redirect("console:connector", pk=row.pk)
+    return redirect("console:assistant", pk=row.pk)
 
 
 @login_required
@@ -163,7 +164,7 @@ def authorized(request: HttpRequest) -> HttpResponse:
         _say(request, refusal)
     else:
         messages.success(request, _("The account is connected; what waited goes on by itself."))
-    return redirect("console:connector", pk=row.pk)
+    return redirect("console:assistant" if row.is_shadow else "console:connector", pk=row.pk)
 
 
 def return_address() -> str:
@@ -184,7 +185,7 @@ def test(request: HttpRequest, pk: int) -> HttpResponse:
         messages.warning(request, _("There is nothing to test before the account is authorised."))
     elif not errands.ask(row, Errand.Kind.TEST, actor=_actor(request)):
         messages.info(request, _("A test is under way already; its steps show here."))
-    return redirect("console:connector", pk=row.pk)
+    return back_to(request, reverse("console:connector", args=[row.pk]))
 
 
 @login_required
@@ -198,7 +199,7 @@ def import_listings(request: HttpRequest, pk: int) -> HttpResponse:
         messages.warning(request, _("There is nothing to import before the account is authorised."))
     elif not errands.ask(row, Errand.Kind.IMPORT, actor=_actor(request), makes_products=makes_products):
         messages.info(request, _("An import is under way already; how far it is shows here."))
-    return redirect("console:connector", pk=row.pk)
+    return back_to(request, reverse("console:connector", args=[row.pk]))
 
 
 @login_required
@@ -312,7 +313,7 @@ def enter_shadow(request: HttpRequest, pk: int) -> HttpResponse:
         messages.success(request, _("Shadow mode: sales come in, numbers are computed and logged, and none is sent."))
     else:
         messages.info(request, _("The connector is in shadow mode already."))
-    return redirect("console:connector", pk=row.pk)
+    return back_to(request, reverse("console:connector", args=[row.pk]))
 
 
 @login_required

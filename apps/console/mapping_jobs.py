@@ -23,11 +23,11 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from apps.connectors.models import Listing, MappingItem, MappingJob, lock
+from apps.connectors.models import SHARING, Listing, MappingItem, MappingJob, lock
 from apps.console import listing_product, suggestions
 from apps.console.suggestions import Reason
 from apps.inventory.models import Product
-from apps.sync import queue, sharing
+from apps.sync import queue
 from apps.tenants import audit
 from apps.tenants.access import of_tenant
 from apps.tenants.models import Tenant
@@ -201,7 +201,7 @@ def _judge_together(lines: Sequence[Line]) -> None:
 
 def _stock_of(listing: Listing) -> tuple[int, str]:
     """Return what names the stock at the channel that a listing shows: its own, or one that it shares."""
-    is_shared = listing.user_product_id and listing.capability in sharing.SHARING
+    is_shared = listing.user_product_id and listing.capability in SHARING
     return (listing.connector_id, listing.user_product_id) if is_shared else (0, str(listing.pk))
 
 
@@ -211,7 +211,7 @@ def _judge(lines: Iterable[Line]) -> None:
     ids = {line.listing.user_product_id for line in good if line.listing and line.listing.user_product_id}
     connectors = {line.listing.connector_id for line in good if line.listing}
     mapped = Listing.objects.filter(
-        connector_id__in=connectors, user_product_id__in=ids, capability__in=sharing.SHARING, product__isnull=False
+        connector_id__in=connectors, user_product_id__in=ids, capability__in=SHARING, product__isnull=False
     )
     sisters: dict[tuple[int, str], set[int]] = {}
     for connector_id, name, product_id in mapped.values_list("connector_id", "user_product_id", "product_id"):

@@ -14,11 +14,11 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods, require_POST
 
-from apps.connectors.models import Connector, Listing, lock
+from apps.connectors.models import RULE_PARTS, Connector, Listing, lock
 from apps.sync import queue, sharing
 from apps.tenants import access, audit
 
-PARTS = ("margin_percent", "buffer_units", "end_when_units", "cap_units")
+PARTS = RULE_PARTS
 
 
 class _Rule(forms.ModelForm):  # type: ignore[type-arg]  # generic to the stubs alone

@@ -26,6 +26,8 @@ from apps.tenants import access
 from apps.tenants.models import AuditEntry, Membership
 
 DEEDS: dict[str, str | Promise] = {
+    "connector.activated": gettext_lazy("First listings activated"),
+    "connector.described": gettext_lazy("Account's name or places changed"),
     "connector.authorised": gettext_lazy("Account authorised"),
     "connector.paused": gettext_lazy("Account paused"),
     "connector.registered": gettext_lazy("Account entered"),
@@ -122,6 +124,7 @@ PARTS: dict[str, str | Promise] = {
     "cap": gettext_lazy("maximum"),
     "product": gettext_lazy("product"),
     "source": gettext_lazy("source"),
+    "locations": gettext_lazy("places"),
     "file": gettext_lazy("file"),
     "sku": "SKU",
     "gtin": "GTIN",

@@ -4,6 +4,7 @@ from django.urls import path
 from django.views.i18n import set_language
 
 from apps.console import (
+    assistant,
     batches,
     confirming,
     connectors,
@@ -122,6 +123,10 @@ urlpatterns = [
     path("conectores/novo/", connectors.new, name="new-connector"),
     path("conectores/ml/retorno/", connectors.authorized, name="authorized"),
     path("conectores/<int:pk>/", connectors.page, name="connector"),
+    path("conectores/<int:pk>/assistente/", assistant.page, name="assistant"),
+    path("conectores/<int:pk>/assistente/dados/", assistant.describe, name="describe-connector"),
+    path("conectores/<int:pk>/assistente/ativar/", assistant.activate, name="activate-connector"),
+    path("conectores/<int:pk>/simulacao/", assistant.simulation, name="simulation"),
     path("conectores/<int:pk>/segredos/", connectors.replace_secrets, name="replace-secrets"),
     path("conectores/<int:pk>/autorizar/", connectors.authorize, name="authorize"),
     path("conectores/<int:pk>/testar/", connectors.test, name="test-connector"),

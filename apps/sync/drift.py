@@ -72,6 +72,7 @@ class Hub:
     target: int | None  # None: the hub has nothing to say
     newest: LastTry | None
     succeeded: LastTry | None
+    is_live: bool = False  # told although its account is in shadow mode
 
     @property
     def believed(self) -> int | None:

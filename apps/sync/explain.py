@@ -303,7 +303,7 @@ def state_of(listing: Listing, made_of: Inputs | None) -> State:
         return State.WAITING
     if listing.accepted_quantity == made_of.number:
         return State.RIGHT
-    return State.SHADOWED if listing.connector.is_shadow else State.DIFFERS
+    return State.SHADOWED if listing.is_shadowed else State.DIFFERS
 
 
 def hindrance_of(listing: Listing) -> Hindrance | None:
@@ -313,7 +313,7 @@ def hindrance_of(listing: Listing) -> Hindrance | None:
         return Hindrance.STOPPED
     if not flags.is_on(listing.tenant, flags.integration(connector.kind)):
         return Hindrance.SWITCHED_OFF
-    if connector.is_shadow:
+    if listing.is_shadowed:
         return Hindrance.SHADOWED
     if breaker.states([connector.pk])[connector.pk] is not breaker.State.CLOSED:
         return Hindrance.LEFT_ALONE

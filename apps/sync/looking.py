@@ -81,7 +81,7 @@ SELECT l.id, l.item_id, l.variation_id, l.product_id, p.gtin, l.capacidade, l.lo
        (SELECT max(b.last_updated) FROM inventory_balances b WHERE b.tenant_id = l.tenant_id
            AND b.product_id = l.product_id) AS moved_at,
        newest.status, newest.error_code, newest.old_value, newest.new_value,
-       done.status, done.error_code, done.old_value, done.new_value
+       done.status, done.error_code, done.old_value, done.new_value, l.live_since IS NOT NULL
   FROM integracao_anuncio l
   JOIN inventory_products p ON p.id = l.product_id
   LEFT JOIN LATERAL (SELECT s.* FROM marketplace_sync_logs s
@@ -103,7 +103,7 @@ def look(connector: Connector, item_ids: list[str]) -> list[Hub]:
         cursor.execute(HUB, [connector.pk, item_ids])
         rows = cursor.fetchall()
     targets = queue.targets_of([row[0] for row in rows])
-    return [Hub(*(*row[:19], targets.get(row[0]), _try(row[19:23]), _try(row[23:27]))) for row in rows]
+    return [Hub(*(*row[:19], targets.get(row[0]), _try(row[19:23]), _try(row[23:27]), row[27])) for row in rows]
 
 
 def _try(columns: tuple[Any, ...]) -> LastTry | None:

@@ -20,7 +20,8 @@ RULES = {
     "nothing is told in shadow mode": """
         SELECT s.id, s.listing_id, s.timestamp, c.shadow_since FROM integracao_conector c
           JOIN marketplace_sync_logs s ON s.tenant_id = c.tenant_id AND s.connector_id = c.id
-           AND s.timestamp > c.shadow_since + interval '1 minute' AND s.status = 'SUCCESS'""",
+           AND s.timestamp > c.shadow_since + interval '1 minute' AND s.status = 'SUCCESS'
+          JOIN integracao_anuncio l ON l.id = s.listing_id AND l.live_since IS NULL""",
     "no comparison with a channel stands still": f"""
         SELECT r.id, r.connector_id, r.worked_at FROM conferencia r
           JOIN integracao_conector c ON c.id = r.connector_id AND c.status = 'ATIVO'

@@ -102,7 +102,7 @@ def _push(claim: queue.Claim, claimed_at: float) -> None:
     entry = _open_log(claim, listing, number.made_of)
     if time.monotonic() - claimed_at > queue.LEASE_SECONDS - CALLS_MAX_SECONDS:
         return  # held up for too long: somebody else may be telling this listing a newer number by now
-    if listing.connector.is_shadow:
+    if listing.is_shadowed:
         _settle_shadow(claim, entry)
         return
     started = time.monotonic()

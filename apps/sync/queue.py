@@ -162,7 +162,8 @@ def _note_sold_there(sales: Sequence[Movement]) -> None:
 TARGETS = f"""
 SELECT l.id, l.connector_id, c.calls_per_minute, l.due_at IS NOT NULL OR l.lease_expires_at IS NOT NULL,
        greatest(extract(epoch FROM now() - coalesce(l.due_at, l.lease_expires_at)), 0)::float8,
-       CASE WHEN c.shadow_since IS NULL THEN l.accepted_quantity - l.sold_there ELSE l.shadow_quantity END,
+       CASE WHEN c.shadow_since IS NULL OR l.live_since IS NOT NULL THEN l.accepted_quantity - l.sold_there
+            ELSE l.shadow_quantity END,
        l.held_at IS NOT NULL, l.due_at IS NOT NULL AND l.due_trigger = 'manual',
        rate.units_per_hour
          * exp(-greatest(extract(epoch FROM now() - rate.as_of), 0)::float8 / 3600 / {RATE_MEMORY_HOURS}),

@@ -274,7 +274,7 @@ def _judge(batch: Batch, hub: Hub, owner: Owner, *, is_steady: bool) -> Verdict:
         sales=_sales_of(batch, hub),
         units=batch.units.get(hub.listing_id),
         is_steady=is_steady,
-        is_shadow=connector.is_shadow,
+        is_shadow=connector.is_shadow and not hub.is_live,
     )
 
 

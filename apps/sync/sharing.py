@@ -2,15 +2,14 @@
 
 One of them, the **speaker**, is told the number; the channel shows it on all. So a change costs one write however many
 listings there are, and two workers never tell one stock two numbers at a time: the speaker's lease covers them all.
+They have one rule of publication: whoever changes it changes it for all, and one that is imported later takes it over.
 """
 
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from apps.connectors.channel import ChannelError
-from apps.connectors.models import WRITABLE, Listing, lock
-
-SHARING = (Listing.Capability.USER_PRODUCT, Listing.Capability.MULTI_ORIGIN)
+from apps.connectors.models import SHARING, WRITABLE, Listing, lock
 
 
 def _shares(listing: Listing) -> bool:

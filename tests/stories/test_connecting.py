@@ -50,7 +50,8 @@ class Office:
         said = {"name": "Loja", **{name: self.application[name] for name in ("client_id", "client_secret")}}
         answer = self.browser.post("/console/conectores/novo/", said)
         assert answer.status_code == 302
-        return Connector.objects.get(pk=int(answer["Location"].rstrip("/").rpartition("/")[2]))
+        assert answer["Location"].endswith("/assistente/")
+        return Connector.objects.get(pk=int(answer["Location"].split("/")[-3]))
 
     def leave(self, connector: Connector) -> str:
         """Press “Authorise”; return the address of the consent page."""

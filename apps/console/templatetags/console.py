@@ -87,7 +87,7 @@ def token_until(connector: Connector) -> SafeString:
     if until is None:
         return moment(None)
     seconds = (until - timezone.now()).total_seconds()
-    words = _("for %(span)s more") if seconds > 0 else _("ran out %(span)s ago")
+    words = _("valid for %(span)s more") if seconds > 0 else _("ended %(span)s ago")
     words %= {"span": moments.span_of(abs(seconds))}
     return format_html('<time datetime="{}" title="{}">{}</time>', until.isoformat(), moments.in_full(until), words)
 
