@@ -292,7 +292,7 @@ def _of_listing(row: Listing) -> Badge:
         return Badge(gettext("Sending"), "info", "send")
     if row.sync_state == Listing.SyncState.ERROR:
         return Badge(gettext("Error"), "bad", "cross")
-    if row.due_at and row.due_at > now:
+    if row.due_at and row.due_at > now and row.sync_state == Listing.SyncState.RETRY:
         return Badge(f"{row.get_sync_state_display()} {clock(row.due_at)}", "warn", "clock")
     if row.due_at or row.lease_expires_at:
         return Badge(gettext("In the queue"), "info", "clock")

@@ -1,4 +1,4 @@
-"""`python3 -m scripts.launcher up|test|manage`, as scripts/up, scripts/test and scripts/manage call it."""
+"""`python3 -m scripts.launcher up|test|manage|screenshots`, as the scripts of these names call it."""
 
 import sys
 
@@ -10,10 +10,11 @@ def main(arguments: list[str]) -> int:
     """Run one of the launcher's commands; returns the exit code."""
     try:
         check_platform()
-        from scripts.launcher import check, up  # only now: they need what Windows lacks
+        from scripts.launcher import check, screenshots, up  # only now: they need what Windows lacks
 
         command, *rest = arguments
-        return {"up": up.main, "test": check.main, "manage": up.manage}[command](rest)
+        commands = {"up": up.main, "test": check.main, "manage": up.manage, "screenshots": screenshots.main}
+        return commands[command](rest)
     except LauncherError as problem:
         say(f"\n{problem}", to=sys.stderr)
         return 1

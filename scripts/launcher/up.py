@@ -62,7 +62,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def _stay(settings: Settings, *, is_verbose: bool) -> None:
     """Start Saldo, say where it is, keep it running until somebody stops it."""
-    with _running(settings, is_verbose=is_verbose) as saldo:
+    with running(settings, is_verbose=is_verbose) as saldo:
         say(f"\n  Saldo is running on {saldo.address}")
         greeting = (
             saldo.greeting or "No demo tenant (SALDO_DEMO=0). To make a tenant: scripts/manage create_tenant --help"
@@ -96,7 +96,7 @@ def _smoke(*, is_verbose: bool) -> int:
     settings = Settings(data=data, host="127.0.0.1", port=0, is_demo=True, workers=2)
     exit_code = 1
     try:
-        with _running(settings, is_verbose=is_verbose) as saldo:
+        with running(settings, is_verbose=is_verbose) as saldo:
             exit_code = _sell_one(saldo)
     finally:
         for item in data.iterdir():
@@ -126,7 +126,7 @@ def _sell_one(saldo: Saldo) -> int:
 
 
 @contextlib.contextmanager
-def _running(settings: Settings, *, is_verbose: bool) -> Iterator[Saldo]:
+def running(settings: Settings, *, is_verbose: bool) -> Iterator[Saldo]:
     """Install, start Saldo, and stop it when the block ends or somebody presses Ctrl-C."""
     folder = DataFolder(settings.data)
     folder.acquire()

@@ -210,7 +210,7 @@ def _day(
 
 
 def _stock_up(shop: Shop, step: Step) -> None:
-    cause = shop.cause(step, "command:load_demo", "receipt", ("invoice", "NF-e 000.104.882"))
+    cause = shop.cause(step, "command:load_demo", "receipt", ("nota", "NF-e 000.104.882"))
     moves = [
         _move(shop, step, Kind.RECEIPT, sku, code, units, cause, unit_cost=Decimal(str(round(price * 0.48, 2))))
         for sku, price in catalogue.products(catalogue.ASSORTMENT)
@@ -222,7 +222,7 @@ def _stock_up(shop: Shop, step: Step) -> None:
 
 def _batches_arrive(shop: Shop, step: Step) -> None:
     """What spoils comes in two batches: one for long, and one whose date is near."""
-    cause = shop.cause(step, "command:load_demo", "receipt", ("invoice", "NF-e 000.104.883"))
+    cause = shop.cause(step, "command:load_demo", "receipt", ("nota", "NF-e 000.104.883"))
     for number, sku in enumerate(sorted(catalogue.PERISHABLE)):
         near, far = (shop.tenant.created_at + timedelta(days=days) for days in (3 + 4 * number, 150 + 9 * number))
         for code in (DEPOT, STORE):
@@ -235,7 +235,7 @@ def _batches_arrive(shop: Shop, step: Step) -> None:
 def _batch_spoils(shop: Shop, step: Step) -> None:
     """A batch whose date passed: in one transaction, or the sweeper would end it at its own clock."""
     for number, sku in enumerate(_free(shop, step, sorted(catalogue.PERISHABLE)[:2])):
-        cause = shop.cause(step, shop.people[0], "receipt: devolução de cliente", ("invoice", "NF-e 000.104.97"))
+        cause = shop.cause(step, shop.people[0], "receipt: devolução de cliente", ("nota", "NF-e 000.104.97"))
         expires_at = step.moment + timedelta(hours=6)
         more = {"batch_number": f"L25{number}9-V", "batch_expires_at": expires_at}
         with transaction.atomic():
@@ -288,7 +288,7 @@ def _counter_sale(code: str, skus: list[str], dice: random.Random) -> Callable[[
     coupon = f"{dice.randint(10_000, 99_999)}"
 
     def do(shop: Shop, step: Step) -> None:
-        cause = shop.cause(step, f"pdv:{code.lower()}", "sale", ("coupon", coupon))
+        cause = shop.cause(step, f"pdv:{code.lower()}", "sale", ("cupom", coupon))
         there = [sku for sku in _free(shop, step, skus) if _on_hand(shop, sku, code) > units[sku] + 1]
         _post(shop, [_move(shop, step, Kind.SALE, sku, code, units[sku], cause) for sku in there])
 
@@ -299,7 +299,7 @@ def _receipt(skus: list[str], invoice: int) -> Callable[[Shop, Step], None]:
     number = f"NF-e 000.10{invoice % 10}.{invoice % 1000:03d}"
 
     def do(shop: Shop, step: Step) -> None:
-        cause = shop.cause(step, shop.people[0], "receipt", ("invoice", number))
+        cause = shop.cause(step, shop.people[0], "receipt", ("nota", number))
         moves = [_move(shop, step, Kind.RECEIPT, sku, DEPOT, 12 + len(sku) % 9 * 3, cause) for sku in skus]
         _post(shop, [move for move, sku in zip(moves, skus, strict=True) if _free(shop, step, [sku])])
 
@@ -347,7 +347,7 @@ def _count(code: str, skus: list[str], dice: random.Random) -> Callable[[Shop, S
     off_by = {sku: dice.choice((0, 0, 0, 0, -1, 1)) for sku in skus}
 
     def do(shop: Shop, step: Step) -> None:
-        cause = shop.cause(step, shop.people[-1], "count", ("count", f"INV-{step.moment:%m%d}-{code}"))
+        cause = shop.cause(step, shop.people[-1], "count", ("inventário", f"INV-{step.moment:%m%d}-{code}"))
         moves = [
             _move(shop, step, Kind.COUNT, sku, code, max(0, _physical(shop, sku, code) + off_by[sku]), cause)
             for sku in _free(shop, step, skus)
@@ -364,7 +364,7 @@ def _physical(shop: Shop, sku: str, code: str) -> int:
 
 def _goods_back(code: str, sku: str) -> Callable[[Shop, Step], None]:
     def do(shop: Shop, step: Step) -> None:
-        cause = shop.cause(step, f"pdv:{code.lower()}", "returned: troca de cor", ("coupon", f"D-{step.number}"))
+        cause = shop.cause(step, f"pdv:{code.lower()}", "returned: troca de cor", ("cupom", f"D-{step.number}"))
         if _free(shop, step, [sku]):
             _post(shop, [_move(shop, step, Kind.RETURN, sku, code, 1, cause)])
 
@@ -380,7 +380,7 @@ def _hold(sku: str, ending: str) -> Callable[[Shop, Step], None]:
     def do(shop: Shop, step: Step) -> None:
         if not _free(shop, step, [sku]) or _on_hand(shop, sku, STORE) < 3:
             return
-        cause = shop.cause(step, "key:checkout", "checkout", ("cart", f"C-{step.number:05d}"))
+        cause = shop.cause(step, "key:checkout", "checkout", ("carrinho", f"C-{step.number:05d}"))
         line = Line(product_id=shop.products[sku], quantity=1, location_id=shop.places[STORE])
         with transaction.atomic():
             held = ledger.reserve(shop.tenant, [line], key=step.key("hold"), cause=cause, ttl_seconds=900)

@@ -88,7 +88,7 @@ def _oversell(tenant: Tenant) -> None:
     for sku, code in OVERSOLD:
         product, place = _place(tenant, sku, code)
         available = _available(tenant, product, place)
-        cause = Cause(actor=f"pdv:{code.lower()}", reason="sale", reference_type="coupon", reference_id="48211")
+        cause = Cause(actor=f"pdv:{code.lower()}", reason="sale", reference_type="cupom", reference_id="48211")
         sold = Move(
             kind=Movement.Kind.SALE,
             product_id=product,
@@ -99,12 +99,12 @@ def _oversell(tenant: Tenant) -> None:
         )
         ledger.post_one(tenant, sold)
     product, place = _place(tenant, "TAC-VINHO-6", STORE_2)
-    cause = Cause(actor="pdv:loja2", reason="sale", reference_type="coupon", reference_id="48239")
+    cause = Cause(actor="pdv:loja2", reason="sale", reference_type="cupom", reference_id="48239")
     units = max(1, _available(tenant, product, place) + 1)
     kind = Movement.Kind.SALE
     sold = Move(kind=kind, product_id=product, location_id=place, quantity=units, cause=cause, key="demo:oversell:3")
     ledger.post_one(tenant, sold)
-    arrived = Cause(actor="pdv:loja2", reason="receipt", reference_type="invoice", reference_id="NF-e 000.105.310")
+    arrived = Cause(actor="pdv:loja2", reason="receipt", reference_type="nota", reference_id="NF-e 000.105.310")
     ledger.receive(tenant, product, place, 12, key="demo:oversell:3:cured", cause=arrived)
 
 
@@ -124,7 +124,9 @@ def _promise(tenant: Tenant) -> None:
         (("ALM-LINHO-AREIA", 2, 4 * 3600), ("LEN-PERCAL-QUEEN", 1, 26 * 3600), ("MAN-TRICO-CRU", 1, 5 * 86_400))
     ):
         product, place = _place(tenant, sku, DEPOT)
-        cause = Cause(actor="key:checkout", reason="checkout", reference_type="cart", reference_id=f"C-9{number}142")
+        cause = Cause(
+            actor="key:checkout", reason="checkout", reference_type="carrinho", reference_id=f"C-9{number}142"
+        )
         line = Line(product_id=product, quantity=units, location_id=place)
         ledger.reserve(tenant, [line], key=f"demo:promise:{sku}", cause=cause, ttl_seconds=seconds)
     product, place = _place(tenant, "CES-ORGAN-M", DEPOT)
@@ -153,11 +155,11 @@ def _fail_numbers(tenant: Tenant, connector: Connector, market: Control) -> None
     path = f"^/(items/{refused.item_id}|user-products/{refused.user_product_id}/stock/type/.*)$"
     market.faults(
         {"action": "status", "status": 400, "method": "PUT", "path": path},
-        {"action": "status", "status": 429, "method": "PUT", "percent": 60, "times": 12},
+        {"action": "status", "status": 429, "method": "PUT", "percent": 60, "times": 4},
     )
     for sku in (CLOSED, REVIEWED, REFUSED, "PAN-WOK-28", "UTE-PENEIRA", "LUM-CORDAO", "REG-2L-AZUL"):
         product, place = _place(tenant, sku, DEPOT)
-        cause = Cause(actor="pdv:cd1", reason="receipt", reference_type="invoice", reference_id="NF-e 000.105.298")
+        cause = Cause(actor="pdv:cd1", reason="receipt", reference_type="nota", reference_id="NF-e 000.105.298")
         ledger.receive(tenant, product, place, 6, key=f"demo:refused:{sku}", cause=cause)
 
 

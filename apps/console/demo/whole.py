@@ -17,6 +17,7 @@ from apps.console.demo.past import begin_balances, past
 from apps.inventory import feed
 from apps.sandbox.client import Control
 from apps.sync import pausing
+from apps.sync.models import ReconcileRun
 from apps.tenants.models import Tenant
 
 ACTOR = "command:load_demo"
@@ -33,6 +34,9 @@ def load(sandbox_url: str, say: Say) -> None:
     market = Control(sandbox_url)
     people.hire(tenant)
     if not _is_whole(tenant):
+        # a comparison that is under way would find the new listings before they are imported, and call them unknown
+        runs = ReconcileRun.objects.filter(connector=connector)
+        troubles.wait(lambda: runs.exists() and not runs.filter(finished_at__isnull=True).exists())
         pausing.pause(connector, reason=REASON, actor=ACTOR)
         try:
             _load_past(tenant, connector, market, say)
