@@ -115,9 +115,9 @@ SCREENS = (
 
 HEAD = """# The console in pictures
 
-Made by `scripts/screenshots` from the demo shop; do not edit by hand. `scripts/up` loads the same shop: sign in as `demo`
-(administrator), `demo-gestor` (manager), `demo-operador` (operator) or `demo-analista` (reads only), each with the
-password `saldo-demo`. Each screen is shown at 1280 and 360 pixels; the dark ones lie beside them (`…-dark.webp`).
+Made by `scripts/screenshots` from the demo shop; do not edit by hand. `scripts/up` loads the same shop: sign in as
+`demo` (administrator), `demo-gestor` (manager), `demo-operador` (operator) or `demo-analista` (reads only), each with
+the password `saldo-demo`. Each screen is shown at 1280 and 360 pixels; the dark ones lie beside them (`…-dark.webp`).
 """
 
 
