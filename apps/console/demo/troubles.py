@@ -22,6 +22,7 @@ from apps.console.demo.shop import DEPOT
 from apps.inventory import ledger
 from apps.inventory.ledger import Cause, Line, Move
 from apps.inventory.models import Location, Movement, Product, Transfer
+from apps.inventory.refusals import KeyReused
 from apps.notifications import troubles
 from apps.notifications.models import Trouble
 from apps.sandbox.client import Control
@@ -35,10 +36,13 @@ UNMAPPED = "Kit 3 Potes de Cerâmica com Colher"
 WAIT_SECONDS = 40.0
 
 
+def are_made(tenant: Tenant) -> bool:
+    """Tell whether all of it was brought about."""
+    return AuditEntry.objects.filter(tenant=tenant, action="demo.troubles").exists()
+
+
 def make(tenant: Tenant, connector: Connector, market: Control) -> None:
-    """Bring everything about, once; each part looks whether it is there."""
-    if AuditEntry.objects.filter(tenant=tenant, action="demo.troubles").exists():
-        return
+    """Bring everything about; what a loader that was killed has done already stays as it is."""
     _stop_second_account(tenant, market)
     _sell_unmapped(connector, market)
     _oversell(tenant)
@@ -77,6 +81,8 @@ def _stop_second_account(tenant: Tenant, market: Control) -> None:
 
 def _sell_unmapped(connector: Connector, market: Control) -> None:
     """A listing that somebody made at the channel without a SKU is sold."""
+    if Listing.objects.filter(connector=connector, title=UNMAPPED).exists():
+        return
     [item] = market.create_items(
         int(connector.user_id), [{"title": UNMAPPED, "price": 84.9, "available_quantity": 6, "seller_sku": None}]
     )
@@ -97,15 +103,16 @@ def _oversell(tenant: Tenant) -> None:
             cause=cause,
             key=f"demo:oversell:{sku}",
         )
-        ledger.post_one(tenant, sold)
+        ledger.post(tenant, [sold])  # refused when its key did it before
     product, place = _place(tenant, "TAC-VINHO-6", STORE_2)
     cause = Cause(actor="pdv:loja2", reason="sale", reference_type="cupom", reference_id="48239")
     units = max(1, _available(tenant, product, place) + 1)
     kind = Movement.Kind.SALE
     sold = Move(kind=kind, product_id=product, location_id=place, quantity=units, cause=cause, key="demo:oversell:3")
-    ledger.post_one(tenant, sold)
+    ledger.post(tenant, [sold])
     arrived = Cause(actor="pdv:loja2", reason="receipt", reference_type="nota", reference_id="NF-e 000.105.310")
-    ledger.receive(tenant, product, place, 12, key="demo:oversell:3:cured", cause=arrived)
+    with contextlib.suppress(KeyReused):
+        ledger.receive(tenant, product, place, 12, key="demo:oversell:3:cured", cause=arrived)
 
 
 def _place(tenant: Tenant, sku: str, code: str) -> tuple[int, int]:
@@ -128,7 +135,8 @@ def _promise(tenant: Tenant) -> None:
             actor="key:checkout", reason="checkout", reference_type="carrinho", reference_id=f"C-9{number}142"
         )
         line = Line(product_id=product, quantity=units, location_id=place)
-        ledger.reserve(tenant, [line], key=f"demo:promise:{sku}", cause=cause, ttl_seconds=seconds)
+        with contextlib.suppress(KeyReused):
+            ledger.reserve(tenant, [line], key=f"demo:promise:{sku}", cause=cause, ttl_seconds=seconds)
     product, place = _place(tenant, "CES-ORGAN-M", DEPOT)
     if not Transfer.objects.filter(tenant=tenant, code="TR-1090").exists():
         cause = Cause(actor="pdv:cd1", reason="transfer", reference_type="transfer", reference_id="TR-1090")
@@ -160,7 +168,8 @@ def _fail_numbers(tenant: Tenant, connector: Connector, market: Control) -> None
     for sku in (CLOSED, REVIEWED, REFUSED, "PAN-WOK-28", "UTE-PENEIRA", "LUM-CORDAO", "REG-2L-AZUL"):
         product, place = _place(tenant, sku, DEPOT)
         cause = Cause(actor="pdv:cd1", reason="receipt", reference_type="nota", reference_id="NF-e 000.105.298")
-        ledger.receive(tenant, product, place, 6, key=f"demo:refused:{sku}", cause=cause)
+        with contextlib.suppress(KeyReused):
+            ledger.receive(tenant, product, place, 6, key=f"demo:refused:{sku}", cause=cause)
 
 
 def _drift(connector: Connector, market: Control) -> None:

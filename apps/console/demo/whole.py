@@ -42,10 +42,13 @@ def load(sandbox_url: str, say: Say) -> None:
             _load_past(tenant, connector, market, say)
         finally:
             _go_on(connector)
-    say("what goes wrong in a shop")
-    troubles.make(tenant, connector, market)
-    market.selling(pace_seconds=PACE_SECONDS)
-    say("done: the sandbox sells from here on")
+    elif connector.is_paused and connector.paused_by == ACTOR:  # killed in between
+        _go_on(connector)
+    if not troubles.are_made(tenant):
+        say("what goes wrong in a shop")
+        troubles.make(tenant, connector, market)
+        market.selling(pace_seconds=PACE_SECONDS)  # only now: later it is the person's to switch
+    say("done")
 
 
 def _is_whole(tenant: Tenant) -> bool:
