@@ -91,6 +91,7 @@ class Describe(forms.ModelForm):  # type: ignore[type-arg]  # generic to the stu
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         places: Any = self.fields["locations"]
+        places.label_from_instance = lambda place: f"{place.code} · {place.name}"
         places.queryset = Location.objects.filter(tenant_id=self.instance.tenant_id).order_by("code")
 
 
@@ -213,11 +214,13 @@ def _simulate(now: Standing) -> Step:
             )
         return Step("simulate", BLOCKED, _("A listing must be mapped first."))
     changed = found.raised + found.lowered
-    text = ngettext(
-        "%(count)s number would change at the channel, %(zeros)s of them to zero. Nothing is sent by looking.",
-        "%(count)s numbers would change at the channel, %(zeros)s of them to zero. Nothing is sent by looking.",
-        changed,
-    ) % {"count": changed, "zeros": found.zeroed}
+    text = _("Every number at the channel is what would be sent. Nothing is sent by looking.")
+    if changed:
+        text = ngettext(
+            "%(count)s number would change at the channel, %(zeros)s of them to zero. Nothing is sent by looking.",
+            "%(count)s numbers would change at the channel, %(zeros)s of them to zero. Nothing is sent by looking.",
+            changed,
+        ) % {"count": changed, "zeros": found.zeroed}
     return Step("simulate", DONE if now.is_activated or found.live else OPEN, text)
 
 

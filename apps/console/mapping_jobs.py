@@ -53,7 +53,7 @@ CODES: dict[str, str | Promise] = {
     "shared_stock": gettext_lazy(
         "It shares its stock at the channel with a listing of another product. Both must sell the same one."
     ),
-    "columns": gettext_lazy("This line has not the four columns of the template."),
+    "columns": gettext_lazy("This line does not have the four columns of the template."),
     "already": gettext_lazy("It sells this product already."),
     "repeated": gettext_lazy("The same line was there before."),
     "empty": gettext_lazy("No SKU was filled in."),

@@ -153,7 +153,7 @@ def test_the_page_shows_reason_confidence_and_what_waits(shop: Shop, alice: Clie
     text = page.content.decode()
     assert shop.unmapped.item_id in text
     with translation.override("pt-br"):
-        assert escape(suggestions.WHY[Reason.SKU]) in text
+        assert escape(str(suggestions.WHY[Reason.SKU])) in text
     assert f'name="listing" value="{shop.unmapped.pk}" checked' in text
     assert "badge-warn" in text  # the parked event that waits for it
     read = anna.get(reverse("console:map-listings")).content.decode()
@@ -312,7 +312,7 @@ def test_each_line_says_its_error_and_leaving_them_out_is_a_choice(shop: Shop, a
     }
     page = alice.get(reverse("console:mapping-job", args=[job.pk])).content.decode()
     with translation.override("pt-br"):
-        assert escape(mapping_jobs.CODES["two_skus"]) in page
+        assert escape(str(mapping_jobs.CODES["two_skus"])) in page
     assert confirm(alice, job).status_code == 422
     assert product_of(good) is None
     assert confirm(alice, job, leaves_out="1").status_code == 302

@@ -25,7 +25,7 @@ BASELINE = {
     "syncs": (10, 10),
     "orders": (8, 10),
     "stock": (10, 13),
-    "listings": (8, 10),
+    "listings": (8, 11),
     "divergences": (12, 12),
     "all-movements": (10, 11),
     "reservations": (9, 11),

@@ -134,3 +134,19 @@ def test_a_single_depot_needs_no_choice(sandbox: Sandbox, live_server, transacti
     work_until_quiet()
     assert (shown(market), market.listing("LAMP").accepted_quantity) == ([17], 17)
     assert all(path.startswith("/user-products/") for path in writes(market))
+
+
+def test_a_listing_imported_later_takes_the_shared_rule_over(market: Market) -> None:
+    """One stock has one rule: else the number would change with the listing that happens to speak."""
+    first = market.listing("SHIRT")
+    Listing.objects.filter(pk=first.pk).update(margin_percent=50, buffer_units=1)
+    same = {"seller_sku": "SHIRT", "title": "Camisa Premium", "user_product_id": first.user_product_id}
+    market.control.create_items(market.seller_id, [same, {"seller_sku": "MUG", "title": "Caneca sem par"}])
+    import_listings(market.connector)
+    work_until_quiet()
+    rules = Listing.objects.filter(seller_sku="SHIRT").values_list("margin_percent", "buffer_units")
+    assert list(rules) == [(50, 1)] * 2
+    assert not Listing.objects.filter(seller_sku="MUG", margin_percent__isnull=False).exists()
+    Listing.objects.filter(pk=first.pk).update(margin_percent=None, buffer_units=None)
+    import_listings(market.connector)  # read again, it keeps what it has
+    assert Listing.objects.filter(margin_percent=50).count() == 1

@@ -95,6 +95,34 @@ def test_in_shadow_mode_sales_come_in_and_numbers_are_logged_not_sent(market: Ma
     assert not Listing.objects.filter(shadow_quantity__isnull=False).exists()
 
 
+def test_the_first_listings_are_told_while_the_others_wait(market: Market) -> None:
+    market.settle()
+    pausing.enter_shadow(market.connector, actor=ACTOR)
+    calls = len(market.control.journal())
+    assert pausing.activate(market.connector, [market.listing("SHIRT").pk], actor=ACTOR) == 1
+    assert pausing.activate(market.connector, [market.listing("SHIRT").pk], actor=ACTOR) == 0
+    market.receive("SHIRT", 5)
+    market.receive("MUG", 5)
+    market.settle()
+    queue.sweep()
+    work_until_quiet()
+    assert (market.shown("SHIRT"), market.shown("MUG")) == (15, 10)
+    assert {entry["path"] for entry in puts(market, calls)} == {f"/items/{market.listing('SHIRT').item_id}"}
+
+    assert pausing.enter_shadow(market.connector, actor=ACTOR)  # back
+    market.receive("SHIRT", 1)
+    market.settle()
+    assert market.shown("SHIRT") == 15
+    assert not Listing.objects.filter(live_since__isnull=False).exists()
+
+    pausing.activate(market.connector, [market.listing("SHIRT").pk], actor=ACTOR)
+    pausing.leave_shadow(market.connector, actor=ACTOR)
+    work_until_quiet()
+    assert (market.shown("SHIRT"), market.shown("MUG")) == (16, 15)
+    assert not Listing.objects.filter(live_since__isnull=False).exists()
+    assert pausing.activate(market.connector, [market.listing("SHIRT").pk], actor=ACTOR) == 0
+
+
 def test_a_number_that_waits_when_shadow_mode_begins_is_not_sent(market: Market) -> None:
     market.settle()
     market.receive("SHIRT", 5)
@@ -113,7 +141,7 @@ def test_a_number_that_waits_when_shadow_mode_begins_is_not_sent(market: Market)
 @pytest.fixture
 def bob(market: Market) -> Client:
     client = Client(headers={"accept-language": "en"})
-    client.force_login(factories.member(market.tenant, Membership.Role.OPERATOR, first_name="Bob"))
+    client.force_login(factories.member(market.tenant, Membership.Role.MANAGER, first_name="Bob"))
     return client
 
 
