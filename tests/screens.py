@@ -31,7 +31,7 @@ from tests.console.test_login import SECRET, code_now
 from tests.console.test_pages import Shop, open_shop
 
 CODES = ("server_error", "rate_limited", "closed_listing", "unknown_account", "timeout")
-DOWNLOADS = {"mappings-csv", "reprocessing-csv"}
+DOWNLOADS = {"listings-csv", "mapping-report", "mappings-csv", "reprocessing-csv"}
 """Routes that answer a file."""
 
 
@@ -167,7 +167,9 @@ def _channel(shop: Shop) -> None:
     SkuMapping.objects.create(
         tenant=tenant, channel="ML", external_sku="VASO-AZUL", product_id=shop.log.product_id, made_by="user:1"
     )
-    StatusMapping.objects.create(tenant=tenant, channel="ML", external_status="on_hold", meaning="AGUARDANDO", made_by="user:1")
+    StatusMapping.objects.create(
+        tenant=tenant, channel="ML", external_status="on_hold", meaning="AGUARDANDO", made_by="user:1"
+    )
 
 
 # --- The screens ----------------------------------------------------------------------------------------------------
@@ -235,7 +237,9 @@ def _answers(shop: Shop) -> Iterator[Screen]:
     yield Screen("leaving", to("authorize", everybody.connector), {}, leaves=True)
     yield Screen("adjustment refused", reverse("console:adjust", kwargs=shelf), {"quantity": "x"}, status=422)
     yield Screen("connector refused", to("new-connector"), {"name": ""}, status=422)
-    yield Screen("job refused", reverse("console:confirm-reprocessing", args=[_job(shop, "planned").pk]), {}, status=409)
+    yield Screen(
+        "job refused", reverse("console:confirm-reprocessing", args=[_job(shop, "planned").pk]), {}, status=409
+    )
 
 
 def _outside(shop: Shop, admin: object) -> Iterator[Screen]:

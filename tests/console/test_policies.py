@@ -10,7 +10,7 @@ from django.urls import reverse
 
 from apps.tenants import middleware
 from tests import factories
-from tests.console.test_everybody import ASKS, IDS, Ask, at, factories_shop, send
+from tests.console.test_everybody import ASKS, IDS, Ask, factories_shop, send
 from tests.console.test_pages import Shop, signed_in
 
 pytestmark = pytest.mark.django_db
@@ -33,7 +33,7 @@ PAGES = [(name, ask) for name, ask in ASKS if ask.method == "GET"]
 
 @pytest.mark.parametrize(("name", "ask"), PAGES, ids=[i for i in IDS if i.startswith("GET")])
 def test_no_page_holds_anything_that_its_policy_would_stop(name: str, ask: Ask, shop: Shop) -> None:
-    answer = send(signed_in(factories.member(shop.tenant, "ADMIN")), ask, at(name, ask, shop))
+    answer = send(signed_in(factories.member(shop.tenant, "ADMIN")), name, ask, shop)
     policy = policy_of(answer)
     assert policy["script-src"] == policy["style-src"] == "'self'"
     assert "unsafe" not in answer["Content-Security-Policy"]
