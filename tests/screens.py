@@ -20,6 +20,7 @@ from django.utils.http import urlsafe_base64_encode
 from apps.connectors.models import Connector, Errand, Listing, SkuMapping, StatusMapping
 from apps.events import bulk
 from apps.events.models import IntegrationEvent, Reprocess, SilentTopic
+from apps.inventory.models import Location
 from apps.notifications import troubles
 from apps.notifications.models import Medium, Notification, PickupCounter, Trouble
 from apps.sync.models import Divergence, SyncLog
@@ -31,14 +32,16 @@ from tests.console.test_login import SECRET, code_now
 from tests.console.test_pages import Shop, open_shop
 
 CODES = ("server_error", "rate_limited", "closed_listing", "unknown_account", "timeout")
-DOWNLOADS = {"listings-csv", "mapping-report", "mappings-csv", "reprocessing-csv"}
+DOWNLOADS = {"export", "listings-csv", "mapping-report", "mappings-csv", "reprocessing-csv"}
 """Routes that answer a file."""
 
 
 @dataclass(frozen=True)
 class Screen:
-    """One page. form: what is sent to get it, a `bytes` value as a file. who: whose session; see `Cast`. leaves: it goes on to
-    another site by itself."""
+    """One page. form: what is sent to get it, a `bytes` value as a file. who: whose session; see `Cast`.
+
+    leaves: it goes on to another site by itself.
+    """
 
     name: str
     address: str
@@ -132,7 +135,7 @@ def _channel(shop: Shop) -> None:
     tenant, connector = shop.tenant, shop.connector
     for number, status in enumerate(SyncLog.Status.values):
         listing = factories.ListingFactory(tenant=tenant, connector=connector, accepted_quantity=number)
-        factories.stocked(listing.product, everybody.Location.objects.filter(tenant=tenant).earliest("pk"), number + 1)
+        factories.stocked(listing.product, Location.objects.filter(tenant=tenant).earliest("pk"), number + 1)
         failed = status in ("ERROR", "UNKNOWN")
         factories.SyncLogFactory(
             listing=listing,
@@ -207,14 +210,14 @@ def _answers(shop: Shop) -> Iterator[Screen]:
     yield Screen("reprocessings", reverse("console:reprocessings"))
     for step in ("planned", "running", "paused", "cancelled"):
         yield Screen(f"reprocessing {step}", reverse("console:reprocessing", args=[_job(shop, step).pk]))
-    for number, row in enumerate(Trouble.objects.filter(tenant=shop.tenant).order_by("pk")):
-        yield Screen(f"trouble {number}", reverse("console:trouble", args=[row.pk]))
-    for row in IntegrationEvent.objects.filter(tenant=shop.tenant).distinct("status").order_by("status"):
-        yield Screen(f"event {row.status}", reverse("console:event", args=[row.pk]))
-    for row in SyncLog.objects.filter(tenant=shop.tenant).order_by("pk"):
-        yield Screen(f"told {row.status}", reverse("console:told", args=[row.pk]))
-    for row in Connector.objects.filter(tenant=shop.tenant).order_by("pk"):
-        yield Screen(f"connector {row.status}", reverse("console:connector", args=[row.pk]))
+    for number, matter in enumerate(Trouble.objects.filter(tenant=shop.tenant).order_by("pk")):
+        yield Screen(f"trouble {number}", reverse("console:trouble", args=[matter.pk]))
+    for event in IntegrationEvent.objects.filter(tenant=shop.tenant).distinct("status").order_by("status"):
+        yield Screen(f"event {event.status}", reverse("console:event", args=[event.pk]))
+    for log in SyncLog.objects.filter(tenant=shop.tenant).order_by("pk"):
+        yield Screen(f"told {log.status}", reverse("console:told", args=[log.pk]))
+    for account in Connector.objects.filter(tenant=shop.tenant).order_by("pk"):
+        yield Screen(f"connector {account.status}", reverse("console:connector", args=[account.pk]))
     yield Screen("listing unmapped", reverse("console:listing", args=[shop.unmapped.pk]))
     yield Screen("confirm", reverse("console:confirm"))
     yield Screen("profile", reverse("console:profile"))

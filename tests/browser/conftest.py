@@ -1,12 +1,14 @@
 """A browser, and the tests' thread allowed to ask the database while it runs (Playwright keeps an event loop there)."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
 from scripts.launcher.browser import find_browser
+from tests.stories.conftest import market, sandbox
+
+__all__ = ["market", "sandbox"]
 
 FLAGS = [
     "--no-sandbox",

@@ -1,9 +1,12 @@
 """What a browser sees of a screen: how it is opened, what axe finds, what it weighs, what it asks for and from whom."""
 
+import gzip
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import axe_playwright_python
+from django.contrib.staticfiles import finders
 from playwright.sync_api import Browser, BrowserContext, Page
 
 from tests.screens import Cast, Screen
@@ -116,3 +119,18 @@ def overflow(page: Page) -> list[str]:
         }"""
     )
     return [f"wider than the window: {one}" for one in widest]
+
+
+def weight_bytes(page: Page) -> int:
+    """Return what a first visit transfers: the page, and every file it asks for as WhiteNoise keeps it, compressed."""
+    document, files = page.evaluate(
+        """() => [performance.getEntriesByType("navigation")[0].encodedBodySize,
+                  performance.getEntriesByType("resource").map((one) => new URL(one.name).pathname)]"""
+    )
+    return int(document) + sum(_stored_bytes(path) for path in set(files))
+
+
+@cache
+def _stored_bytes(path: str) -> int:
+    found = finders.find(path.removeprefix("/static/")) if path.startswith("/static/") else None
+    return len(gzip.compress(Path(str(found)).read_bytes(), 9)) if found else 0

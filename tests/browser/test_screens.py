@@ -3,7 +3,6 @@
 Two widths, light and dark. One server in this process, so that a page that fails says where; about three minutes.
 """
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,12 +15,14 @@ from pytest_django.live_server_helper import LiveServer
 
 from tests import screens
 from tests.browser import looking
-from tests.console import test_everybody as everybody
 from tests.screens import Cast, Screen
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(900)]
 
 TEMPLATES = Path(settings.BASE_DIR) / "templates"
+BYTES_MAX = 300_000
+"""What a page may transfer to somebody who never was here."""
+
 NOT_SCREENS = {"base.html", "403_csrf.html", "notifications/trouble.html", "notifications/order_ready.html"}
 """What every page is made of, what only a browser without cookies gets, and letters."""
 
@@ -70,6 +71,8 @@ def test_no_screen_keeps_anybody_out(
             if status != screen.status:
                 found.append(f"answers {status}, not {screen.status}")
             found += looking.overflow(watched.page)
+            if (weight := looking.weight_bytes(watched.page)) > BYTES_MAX:
+                found.append(f"weighs {weight} bytes")
             for colours in ("light", "dark"):
                 watched.page.emulate_media(color_scheme=colours)  # type: ignore[arg-type]
                 found += [f"{colours}: {one}" for one in looking.violations(watched.page)]
