@@ -83,10 +83,10 @@ SCREENS = (
     Screen("anuncio", "/console/anuncios/", "Um anúncio", "One listing and its duty.", r"^/console/anuncios/\d+/$"),
     Screen(
         "por-que",
-        "/console/anuncios/?product=CAF-MOKA-6",
+        "/console/estoque/?product=CAF-MOKA-6",
         "Por que este número?",
         "The sum behind a published number.",
-        r"^/console/anuncios/\d+/(por-que/)?$",
+        r"^/console/anuncios/\d+/por-que/$",
     ),
     Screen("mapeamentos", "/console/mapeamentos/", "Mapeamentos", "What a channel's SKUs and states mean here."),
     Screen("sincronizacoes", "/console/sincronizacoes/", "Sincronizações", "Each try to tell a channel a number."),
