@@ -26,13 +26,13 @@ QUALITY = 62
 
 @dataclass(frozen=True, slots=True)
 class Screen:
-    """One screen. `follow`: go on to the first link whose address matches, for pages that have a number."""
+    """One screen. `follow`: go on to the first link whose address matches, and so on, for pages that have a number."""
 
     name: str
     address: str
     title: str
     sentence: str
-    follow: str = ""
+    follow: tuple[str, ...] = ()
 
 
 SCREENS = (
@@ -48,7 +48,7 @@ SCREENS = (
         "/console/pendencias/?state=seen",
         "Uma pendência",
         "What it means, what to do, who has seen it.",
-        r"^/console/pendencias/\d+/$",
+        (r"^/console/pendencias/\d+/$",),
     ),
     Screen(
         "oversell", "/console/oversell/", "Casos de oversell", "Where more is promised than there is, and for whom."
@@ -64,7 +64,7 @@ SCREENS = (
         "/console/estoque/?product=TAC-VINHO-6",
         "Um produto",
         "Its places, its balance at any moment, and every movement.",
-        r"^/console/estoque/\d+/$",
+        (r"^/console/estoque/\d+/$",),
     ),
     Screen(
         "movimentacoes", "/console/movimentacoes/", "Movimentações", "Change, new total, who, why and which document."
@@ -77,16 +77,22 @@ SCREENS = (
         "/console/pedidos/?status=PRONTO",
         "Um pedido",
         "An order with its parcel.",
-        r"^/console/pedidos/\d+/$",
+        (r"^/console/pedidos/\d+/$",),
     ),
     Screen("anuncios", "/console/anuncios/", "Anúncios", "Every number that a channel shows, and how telling it went."),
-    Screen("anuncio", "/console/anuncios/", "Um anúncio", "One listing and its duty.", r"^/console/anuncios/\d+/$"),
+    Screen("anuncio", "/console/anuncios/", "Um anúncio", "One listing and its duty.", (r"^/console/anuncios/\d+/$",)),
     Screen(
         "por-que",
         "/console/estoque/?product=CAF-MOKA-6",
         "Por que este número?",
         "The sum behind a published number.",
-        r"^/console/anuncios/\d+/por-que/$",
+        (r"^/console/anuncios/\d+/por-que/$",),
+    ),
+    Screen(
+        "mapear",
+        "/console/anuncios/mapear/",
+        "Mapear anúncios",
+        "What each listing without a product probably sells, and why Saldo thinks so.",
     ),
     Screen("mapeamentos", "/console/mapeamentos/", "Mapeamentos", "What a channel's SKUs and states mean here."),
     Screen("sincronizacoes", "/console/sincronizacoes/", "Sincronizações", "Each try to tell a channel a number."),
@@ -96,12 +102,23 @@ SCREENS = (
         "/console/eventos/?status=MAPEAMENTO",
         "Um evento",
         "The whole road of one notification, and what it held.",
-        r"^/console/eventos/\d+/$",
+        (r"^/console/eventos/\d+/$",),
     ),
     Screen("reprocessamentos", "/console/reprocessamentos/", "Reprocessamentos", "Many at once: plan, confirm, watch."),
     Screen("conectores", "/console/conectores/", "Conectores", "The accounts on the channels and their state."),
     Screen(
-        "conector", "/console/conectores/", "Um conector", "One account: rule, limits.", r"^/console/conectores/\d+/$"
+        "conector",
+        "/console/conectores/",
+        "Um conector",
+        "One account: rule, limits.",
+        (r"^/console/conectores/\d+/$",),
+    ),
+    Screen(
+        "assistente",
+        "/console/conectores/",
+        "Assistente",
+        "Seven steps from a new account to its first ten listings.",
+        (r"^/console/conectores/\d+/$", r"/assistente/$"),
     ),
     Screen("exportacoes", "/console/exportacoes/", "Exportações", "Lists as files, made by a job."),
     Screen("saude", "/console/saude/", "Saúde", "Every part of the installation and its last sign of life."),
@@ -186,13 +203,12 @@ def _signed_in(browser: Browser, address: str, width: int, height: int, scheme: 
 def _open(page: Page, address: str, screen: Screen) -> bool:
     """Go to a screen; tells whether it was found."""
     page.goto(address + screen.address)
-    if not screen.follow:
-        return True
-    hrefs = page.eval_on_selector_all("main a[href]", "links => links.map(link => link.getAttribute('href'))")
-    found = next((href for href in hrefs if re.search(screen.follow, href)), None)
-    if found is None:
-        return False
-    page.goto(address + found)
+    for pattern in screen.follow:
+        hrefs = page.eval_on_selector_all("main a[href]", "links => links.map(link => link.getAttribute('href'))")
+        found = next((href for href in hrefs if re.search(pattern, href)), None)
+        if found is None:
+            return False
+        page.goto(address + found)
     return True
 
 
