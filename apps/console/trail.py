@@ -116,6 +116,7 @@ PARTS: dict[str, str | Promise] = {
     "what": gettext_lazy("what was wrong"),
     "count": gettext_lazy("how many"),
     "reason": gettext_lazy("why"),
+    "filters": gettext_lazy("filters"),
     "price": gettext_lazy("price"),
     "is_enabled": gettext_lazy("on"),
     "margin_percent": gettext_lazy("margin (%)"),

@@ -26,6 +26,9 @@ BYTES_MAX = 300_000
 NOT_SCREENS = {"base.html", "403_csrf.html", "notifications/trouble.html", "notifications/order_ready.html"}
 """What every page is made of, what only a browser without cookies gets, and letters."""
 
+UNSEEN_YET = {"500.html", "console/too_long.html", "console/login_setup.html", "api/docs.html"}
+"""Pages that nothing here leads to yet: a failure, a list past its time, staff without a second factor, Swagger UI."""
+
 
 @pytest.fixture
 def cast(transactional_db: None) -> Cast:
@@ -94,4 +97,4 @@ def is_ours(url: str, hub: str) -> bool:
 def pages_of_the_house() -> set[str]:
     """The names of all templates that are whole pages."""
     names = {str(path.relative_to(TEMPLATES)) for path in TEMPLATES.rglob("*.html") if path.name[0] != "_"}
-    return names - NOT_SCREENS
+    return names - NOT_SCREENS - UNSEEN_YET

@@ -214,7 +214,9 @@ PLACES = re.compile(r"%\((\w+)\)[sd]|%[sd]")
 
 def test_a_translation_keeps_the_places_for_numbers_and_names() -> None:
     """A missing `%(count)s` leaves out a number, one too many fails at run time. A singular may do without its own."""
-    entries = _entries(CATALOGUE.with_suffix(".po").read_text())
+    entries = {
+        msgid: texts for msgid, texts in _entries(CATALOGUE.with_suffix(".po").read_text()).items() if all(texts)
+    }
     places = {msgid: set(PLACES.findall(msgid)) for msgid in entries}
     lost = {msgid: texts for msgid, texts in entries.items() if places[msgid] - set(PLACES.findall(texts[-1]))}
     made_up = {
@@ -233,7 +235,8 @@ class English:
 
     def __init__(self) -> None:
         entries = _entries(CATALOGUE.with_suffix(".po").read_text())
-        others = [" ".join(msgid.split()) for msgid, texts in entries.items() if msgid not in texts]
+        portuguese = {text for texts in entries.values() for text in texts}  # "Status" is, too
+        others = [" ".join(msgid.split()) for msgid in entries if msgid not in portuguese]
         self.plain = {text for text in others if not PLACES.search(text)}
         self.patterns: list[tuple[str, re.Pattern[str]]] = []
         for text in others:
