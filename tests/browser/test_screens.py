@@ -59,7 +59,7 @@ def told(problems: dict[str, list[str]]) -> str:
     return "\n".join(f"{name}\n  " + "\n  ".join(dict.fromkeys(found)) for name, found in problems.items() if found)
 
 
-@pytest.mark.parametrize("width", [1440, 360])
+@pytest.mark.parametrize("width", [360, pytest.param(1440, marks=pytest.mark.apart)])
 def test_no_screen_keeps_anybody_out(
     width: int, browser: Browser, live_server: LiveServer, cast: Cast, rendered: set[str]
 ) -> None:
