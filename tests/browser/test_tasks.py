@@ -184,7 +184,7 @@ def test_4_map_an_unmapped_listing_and_see_its_event_processed(hands: Hands, mar
     hands.press(page.locator("main .notice").get_by_role("link").first)
     hands.write(page.locator("#id_sku"), "SHIRT")
     page.keyboard.press("Escape")  # the browser's own list of suggestions
-    hands.press(page.locator("form[action$='/mapear/']").get_by_role("button"))
+    hands.press(page.locator("form[action$='/mapear/'] .button-primary"))
     hands.press(button(page, "Map and take them in"))  # having seen what it sets free
     expect(confirmed(page)).to_be_visible()
     market.settle()
