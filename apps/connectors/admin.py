@@ -15,6 +15,7 @@ from apps.connectors.models import (
     Errand,
     Listing,
     ListingPrice,
+    MappingJob,
     SkuMapping,
     StatusMapping,
 )
@@ -179,3 +180,13 @@ class StatusMappingAdmin(ReadOnlyAdmin):
     list_filter: ClassVar = ["channel", "tenant"]
     search_fields: ClassVar = ["=external_status"]
     ordering: ClassVar = ["-id"]
+
+
+@admin.register(MappingJob)
+class MappingJobAdmin(ReadOnlyAdmin):
+    """Mappings of many listings at once; the console shows them line by line."""
+
+    list_display: ClassVar = ["made_at", "source", "status", "made_by", "confirmed_by", "tenant"]
+    list_filter: ClassVar = ["status", "source", "tenant"]
+    list_select_related: ClassVar = ["tenant"]
+    ordering: ClassVar = ["-made_at"]

@@ -18,8 +18,8 @@ from unfold.admin import ModelAdmin, TabularInline
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
-from apps.console.models import Pulse
-from apps.tenants.admin import PlatformAdmin
+from apps.console.models import Export, Pulse, SavedView
+from apps.tenants.admin import PlatformAdmin, ReadOnlyAdmin
 
 for model in (User, Group, PeriodicTask, IntervalSchedule, CrontabSchedule, SolarSchedule, ClockedSchedule):
     admin.site.unregister(model)
@@ -98,3 +98,22 @@ class PulseAdmin(PlatformAdmin):
     """The last sign of life of each program and check."""
 
     list_display: ClassVar = ["name", "seen_at", "detail"]
+
+
+@admin.register(SavedView)
+class SavedViewAdmin(ReadOnlyAdmin):
+    """Views of lists that people keep."""
+
+    list_display: ClassVar = ["name", "page", "owner", "is_shared", "tenant"]
+    list_filter: ClassVar = ["page", "tenant"]
+    list_select_related: ClassVar = ["owner", "tenant"]
+
+
+@admin.register(Export)
+class ExportAdmin(ReadOnlyAdmin):
+    """Lists that people asked for as files; what is in the files is theirs."""
+
+    list_display: ClassVar = ["created_at", "page", "asked_by", "status", "rows_done", "tenant"]
+    list_filter: ClassVar = ["status", "page", "tenant"]
+    list_select_related: ClassVar = ["asked_by", "tenant"]
+    ordering: ClassVar = ["-id"]

@@ -37,7 +37,8 @@ def membership_or_none(request: HttpRequest) -> Membership | None:
     cached: Membership | None = getattr(request, "_saldo_membership", None)
     if cached is None:
         memberships = _memberships(request.user).select_related("tenant").order_by("tenant__slug")
-        cached = memberships.filter(tenant_id=request.session.get(SESSION_KEY, 0)).first() or memberships.first()
+        chosen = request.session.get(SESSION_KEY)
+        cached = (chosen and memberships.filter(tenant_id=chosen).first()) or memberships.first()
         request._saldo_membership = cached  # type: ignore[attr-defined]
     return cached
 

@@ -21,16 +21,16 @@ ROWS = 50
 
 #: list: (queries with no rows, queries with fifty)
 BASELINE = {
-    "events": (10, 11),
-    "syncs": (10, 10),
-    "orders": (8, 10),
-    "stock": (10, 13),
-    "listings": (8, 11),
-    "divergences": (12, 12),
-    "all-movements": (10, 11),
-    "reservations": (9, 11),
-    "batches": (9, 9),
-    "oversells": (9, 12),
+    "events": (9, 10),
+    "syncs": (9, 9),
+    "orders": (7, 9),
+    "stock": (9, 12),
+    "listings": (7, 10),
+    "divergences": (11, 11),
+    "all-movements": (9, 10),
+    "reservations": (8, 10),
+    "batches": (8, 8),
+    "oversells": (8, 11),
 }
 
 
