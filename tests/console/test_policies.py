@@ -15,7 +15,10 @@ from tests.console.test_pages import Shop, signed_in
 
 pytestmark = pytest.mark.django_db
 
-INLINE = re.compile(r"<style|\sstyle=|\son[a-z]+=|<script(?![^>]*\ssrc=)|javascript:", re.IGNORECASE)
+INLINE = re.compile(
+    r"<style|\sstyle=|\son[a-z]+=|<script(?![^>]*\s(?:src=|type=\"application/json\"))|javascript:", re.IGNORECASE
+)
+"""Code and style within a page; a block of JSON is data, which no browser runs."""
 
 
 @pytest.fixture
