@@ -44,7 +44,8 @@ POSTGRES_OPTIONS = {
     "log_min_error_statement": "panic",
     "log_error_verbosity": "terse",
 }
-THROWAWAY_OPTIONS = {"fsync": "off", "full_page_writes": "off", "max_wal_size": "2GB"}
+THROWAWAY_OPTIONS = {"fsync": "off", "max_wal_size": "2GB"}
+# Whole pages stay in the log: a SIGKILL may end a write half way through a page, and tests kill the server.
 """For tests: survives kill -9 of the server, as any PostgreSQL does, but not a power cut."""
 
 
