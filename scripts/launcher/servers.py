@@ -45,8 +45,9 @@ POSTGRES_OPTIONS = {
     "log_error_verbosity": "terse",
 }
 THROWAWAY_OPTIONS = {"fsync": "off", "max_wal_size": "2GB"}
-# Whole pages stay in the log: a SIGKILL may end a write half way through a page, and tests kill the server.
-"""For tests: survives kill -9 of the server, as any PostgreSQL does, but not a power cut."""
+"""For tests: survives kill -9 of the server, as any PostgreSQL does, but not a power cut.
+
+Whole pages stay in the log (`full_page_writes`): a SIGKILL may end a write half way through a page."""
 
 
 class Server(Child):
