@@ -19,10 +19,13 @@ pool.GUARANTEE_MESSAGE_CONSUMPTION_RETRY_LIMIT = 10
 # word for it; Celery's own `expires` is ignored there.
 EVERY_SECOND = {"schedule": 1.0, "options": {"expire_seconds": 1}}
 
+# What a person asked for and looks at: they wait for it anyway, and nothing of stock does.
+FOR_PEOPLE = {"schedule": 2.0, "options": {"expire_seconds": 2}}
+
 #: The rhythm. `config.beat.Scheduler` writes these into the database once; from then on the admin's edits win.
 app.conf.beat_schedule = {
     "inbox": {"task": "apps.events.tasks.work_through_inbox", **EVERY_SECOND},
-    "reprocess many": {"task": "apps.events.tasks.reprocess_on", **EVERY_SECOND},
+    "reprocess many": {"task": "apps.events.tasks.reprocess_on", **FOR_PEOPLE},
     "follow the ledger": {"task": "apps.sync.tasks.follow_ledger", **EVERY_SECOND},
     "push due numbers": {"task": "apps.sync.tasks.push_due", **EVERY_SECOND},
     "push due prices": {"task": "apps.sync.tasks.push_prices", "schedule": 5.0, "options": {"expire_seconds": 5}},
@@ -39,17 +42,17 @@ app.conf.beat_schedule = {
         "schedule": 10.0,
         "options": {"expire_seconds": 10},
     },
-    "test connectors": {"task": "apps.console.tasks.run_tests", **EVERY_SECOND},
-    "import listings": {"task": "apps.console.tasks.run_imports", **EVERY_SECOND},
-    "map many": {"task": "apps.console.tasks.map_on", **EVERY_SECOND},
+    "test connectors": {"task": "apps.console.tasks.run_tests", **FOR_PEOPLE},
+    "import listings": {"task": "apps.console.tasks.run_imports", **FOR_PEOPLE},
+    "map many": {"task": "apps.console.tasks.map_on", **FOR_PEOPLE},
     # at the pace of RECONCILE_CALLS_PER_MINUTE, each account every RECONCILE_EVERY_MINUTES
     "compare with channels": {
         "task": "apps.console.tasks.reconcile_on",
         "schedule": 10.0,
         "options": {"expire_seconds": 10},
     },
-    "compare on demand": {"task": "apps.console.tasks.run_reconciles", **EVERY_SECOND},
-    "write exports": {"task": "apps.console.tasks.write_exports", **EVERY_SECOND},
+    "compare on demand": {"task": "apps.console.tasks.run_reconciles", **FOR_PEOPLE},
+    "write exports": {"task": "apps.console.tasks.write_exports", **FOR_PEOPLE},
     "old exports": {"task": "apps.console.tasks.forget_exports", "schedule": 3600.0},
     "stock sync": {"task": "apps.sync.tasks.stock_sync", "schedule": 60.0, "options": {"expire_seconds": 60}},
     # each account has its own pause, ORDER_SEARCH_EVERY_SECONDS: this only asks whose turn it is

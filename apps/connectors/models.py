@@ -15,10 +15,8 @@ import uuid
 from typing import ClassVar
 
 from django.conf import settings
-from django.contrib.postgres.indexes import GinIndex, OpClass
 from django.db import models
 from django.db.models import F, Q
-from django.db.models.functions import Upper
 from django.db.models.lookups import IsNull
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
@@ -253,7 +251,7 @@ class Listing(models.Model):
             models.Index(
                 fields=["lease_expires_at"], condition=Q(lease_expires_at__isnull=False), name="listing_leased"
             ),
-            # the console's list: what needs a product comes first; what failed; texts that hold what is looked for
+            # the console's list: what needs a product comes first; what failed; by its id
             models.Index(F("tenant"), IsNull(F("product"), True).desc(), F("id").desc(), name="listing_unmapped_first"),
             models.Index(
                 fields=["tenant", "-id"],
@@ -261,12 +259,7 @@ class Listing(models.Model):
                 name="listing_failing",
             ),
             models.Index(fields=["tenant", "item_id"], name="listing_by_item"),
-            GinIndex(
-                OpClass(Upper("item_id"), "gin_trgm_ops"),
-                OpClass(Upper("title"), "gin_trgm_ops"),
-                OpClass(Upper("seller_sku"), "gin_trgm_ops"),
-                name="listing_text",
-            ),
+            # No index of texts: the sync writes these rows three times a push, and each time anew into every index.
             # the one reader is sync.waves
             models.Index(
                 fields=["connector", "zeroing_since"],
