@@ -21,7 +21,6 @@ from apps.console.keyset import page_of
 from apps.console.movements import shown_with
 from apps.console.shelf import places_of
 from apps.console.shelf_filters import BatchFilters
-from apps.console.stock_permission import may_handle, require_handle
 from apps.inventory import ledger
 from apps.inventory.models import Batch, BatchHold, Movement
 from apps.inventory.refusals import LedgerError
@@ -80,7 +79,7 @@ def unblock(request: HttpRequest, pk: str) -> HttpResponse:
 
 
 def _set(request: HttpRequest, pk: str, *, is_blocked: bool) -> HttpResponse:
-    require_handle(request)
+    access.require(request, "stock:adjust")
     row = _batch(request, pk)
     form = Why(request.POST)
     if not form.is_valid():
@@ -125,7 +124,7 @@ def _page(request: HttpRequest, row: Batch, form: Why, *, refusal: str = "", sta
         "holder_orders": orders_named(request, [hold.reservation for hold in holders]),
         "free_units": max(0, row.quantity - row.reserved),
         "is_expired": row.expires_at is not None and row.expires_at <= timezone.now(),
-        "may_handle": may_handle(request),
+        "may_handle": access.membership_of(request).may("stock:adjust"),
         "page": {"rows": movements},
         **shown_with(request, movements),
     }

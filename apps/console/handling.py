@@ -24,7 +24,6 @@ from apps.console.documents import orders_named
 from apps.console.people import people_named
 from apps.console.shelf import Channel, channels_of
 from apps.console.stock_forms import Adjust, Arrive, Receive, Send, StockForm, as_seen
-from apps.console.stock_permission import require_handle
 from apps.console.templatetags.console import number
 from apps.inventory import ledger
 from apps.inventory.ledger import Move, Posted
@@ -163,14 +162,14 @@ def transfer(request: HttpRequest, pk: int) -> HttpResponse:
 @require_http_methods(METHODS)
 def arrive(request: HttpRequest, pk: str) -> HttpResponse:
     """Say that units of a transfer arrived."""
-    require_handle(request)
+    access.require(request, "stock:adjust")
     rows = Transfer.objects.select_related("product", "origin", "destination").filter(destination__isnull=False)
     row = access.owned_or_404(request, rows, pk=pk)
     return _change(request, row.product, Arrive, transfer=row)
 
 
 def _product(request: HttpRequest, pk: int) -> Product:
-    require_handle(request)
+    access.require(request, "stock:adjust")
     return access.owned_or_404(request, Product.objects.all(), pk=pk)
 
 

@@ -19,7 +19,6 @@ from apps.console.keyset import page_of
 from apps.console.movements import shown_with
 from apps.console.shelf import places_of
 from apps.console.shelf_filters import OversellFilters
-from apps.console.stock_permission import may_handle
 from apps.inventory.models import Balance, Movement, Oversell, Reservation
 from apps.tenants import access
 
@@ -99,7 +98,7 @@ def page(request: HttpRequest, pk: int) -> HttpResponse:
         "holds": holds,
         "missing": {one.hold.pk: one.missing for one in left},
         "hold_orders": orders_named(request, holds),
-        "may_handle": may_handle(request),
+        "may_handle": access.membership_of(request).may("stock:adjust"),
         "page": {"rows": movements},
         **shown_with(request, movements),
     }

@@ -18,7 +18,6 @@ from apps.console.keyset import page_of
 from apps.console.movements import shown_with
 from apps.console.reservations import batches_given
 from apps.console.shelf import shelves
-from apps.console.stock_permission import may_handle
 from apps.inventory import history
 from apps.inventory.models import Batch, Movement, Product, Reservation, Transfer
 from apps.tenants import access
@@ -66,7 +65,7 @@ def page(request: HttpRequest, pk: int) -> HttpResponse:
     context = {
         "product": product,
         "shelves": shelves(request, [product]),
-        "may_handle": may_handle(request),
+        "may_handle": access.membership_of(request).may("stock:adjust"),
         "section": section,
         "sections": SECTIONS.items(),
         "transfers": _in_transit(request, product),

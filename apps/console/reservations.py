@@ -15,7 +15,6 @@ from apps.console.documents import orders_named
 from apps.console.keyset import page_of
 from apps.console.shelf import places_of
 from apps.console.shelf_filters import ReservationFilters
-from apps.console.stock_permission import may_handle, require_handle
 from apps.inventory import ledger
 from apps.inventory.models import Balance, BatchHold, Reservation
 from apps.inventory.refusals import LedgerError
@@ -47,7 +46,7 @@ def index(request: HttpRequest) -> HttpResponse:
         "page": page,
         "orders": orders_named(request, page.rows),
         "batches": batches_given(request, page.rows),
-        "may_handle": may_handle(request),
+        "may_handle": access.membership_of(request).may("stock:adjust"),
     }
     return render(request, "console/reservations.html", context)
 
@@ -56,7 +55,7 @@ def index(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 def release(request: HttpRequest, pk: str) -> HttpResponse:
     """Show what taking a promise back means, and do it."""
-    require_handle(request)
+    access.require(request, "stock:adjust")
     row = access.owned_or_404(request, Reservation.objects.select_related("product", "location"), pk=pk)
     form = Release(request.POST if request.method == "POST" else None)
     refusal = ""

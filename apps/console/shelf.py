@@ -16,7 +16,6 @@ from apps.connectors.models import Connector, Listing
 from apps.console.badges import Badge
 from apps.console.keyset import page_of
 from apps.console.shelf_filters import Choices, StockFilters
-from apps.console.stock_permission import may_handle
 from apps.console.why import SECRET_COLUMNS, STATES
 from apps.inventory.models import Balance, Location, Product
 from apps.sync import explain
@@ -88,7 +87,7 @@ def index(request: HttpRequest) -> HttpResponse:
         "filters": filters,
         "page": page,
         "shelves": shelves(request, page.rows, location_id=filters.place),
-        "may_handle": may_handle(request),
+        "may_handle": access.membership_of(request).may("stock:adjust"),
     }
     return render(request, "console/stock.html", context)
 

@@ -57,7 +57,7 @@ class StockForm(forms.Form):
         return [self.cleaned_data["location"]]
 
     def moves(self, actor: str) -> list[Move]:
-        """Return what the ledger is to do, in this order; the first one carries the key."""
+        """Return what the ledger is to do, in this order; the first one carries the key. Each form below says what."""
         raise NotImplementedError
 
     def seen_at(self, location: Location) -> tuple[int, int] | None:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from django.contrib.auth.models import User
-from django.db import connection
+from django.db import InterfaceError, OperationalError, connection
 from django.utils import timezone
 
 from apps.connectors import credentials, errands
@@ -204,5 +204,5 @@ def wait(is_so: Callable[[], bool]) -> None:
     ends_at = time.monotonic() + WAIT_SECONDS
     while not is_so() and time.monotonic() < ends_at:
         time.sleep(0.5)
-        with contextlib.suppress(Exception):
+        with contextlib.suppress(OperationalError, InterfaceError):  # the database is away: the loader says so next
             connection.ensure_connection()
