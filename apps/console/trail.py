@@ -26,9 +26,16 @@ from apps.tenants import access
 from apps.tenants.models import AuditEntry, Membership
 
 DEEDS: dict[str, str | Promise] = {
+    "batch_unblocked": gettext_lazy("Batch unblocked"),
+    "batch_blocked": gettext_lazy("Batch blocked"),
+    "bulk.approved": gettext_lazy("Many reprocessed: approved"),
+    "bulk.cancelled": gettext_lazy("Many reprocessed: cancelled"),
+    "bulk.confirmed": gettext_lazy("Many reprocessed: confirmed"),
+    "bulk.paused": gettext_lazy("Many reprocessed: paused"),
+    "bulk.resumed": gettext_lazy("Many reprocessed: resumed"),
     "connector.activated": gettext_lazy("First listings activated"),
-    "connector.described": gettext_lazy("Account's name or places changed"),
     "connector.authorised": gettext_lazy("Account authorised"),
+    "connector.described": gettext_lazy("Account's name or places changed"),
     "connector.paused": gettext_lazy("Account paused"),
     "connector.registered": gettext_lazy("Account entered"),
     "connector.resumed": gettext_lazy("Account resumed"),
@@ -42,7 +49,11 @@ DEEDS: dict[str, str | Promise] = {
     "errand.import": gettext_lazy("Listings imported"),
     "errand.reconcile": gettext_lazy("Comparison asked for"),
     "errand.test": gettext_lazy("Test asked for"),
+    "event.content_shown": gettext_lazy("Event's content seen unmasked"),
     "event.reprocessed": gettext_lazy("Event reprocessed"),
+    "export.ask": gettext_lazy("List asked for as a file"),
+    "export.cancel": gettext_lazy("File of a list cancelled"),
+    "export.download": gettext_lazy("File of a list downloaded"),
     "flag.switched": gettext_lazy("Integration switched"),
     "key.made": gettext_lazy("API key made"),
     "key.replaced": gettext_lazy("API key replaced"),
@@ -63,6 +74,9 @@ DEEDS: dict[str, str | Promise] = {
     "recipient_exported": gettext_lazy("Person's data exported"),
     "recipient_forgotten": gettext_lazy("Person's data erased"),
     "recipient_shown": gettext_lazy("Recipient shown"),
+    "search.asked": gettext_lazy("Missed orders searched for"),
+    "trouble.seen": gettext_lazy("Pending matter taken on"),
+    "trouble.unseen": gettext_lazy("Pending matter left again"),
     "user.added": gettext_lazy("Person added"),
     "user.link_made": gettext_lazy("Password link made"),
     "user.password_changed": gettext_lazy("Password changed"),
@@ -72,6 +86,9 @@ DEEDS: dict[str, str | Promise] = {
     "user.role_changed": gettext_lazy("Role changed"),
     "user.second_factor_off": gettext_lazy("Second factor off"),
     "user.second_factor_on": gettext_lazy("Second factor on"),
+    "view.change": gettext_lazy("View changed"),
+    "view.delete": gettext_lazy("View deleted"),
+    "view.save": gettext_lazy("View kept"),
     "webhook_secret.made": gettext_lazy("Webhook secret made"),
     "webhook_secret.replaced": gettext_lazy("Webhook secret replaced"),
     "webhook_secret.revoked": gettext_lazy("Webhook secret revoked"),
@@ -102,6 +119,10 @@ KINDS: dict[str, str | Promise] = {
     "flag": gettext_lazy("integration"),
     "product": gettext_lazy("product"),
     "mapping_job": gettext_lazy("mapping of many"),
+    "trouble": gettext_lazy("pending matter"),
+    "export": gettext_lazy("file of a list"),
+    "view": gettext_lazy("view"),
+    "batch": gettext_lazy("batch"),
 }
 
 
@@ -129,6 +150,11 @@ PARTS: dict[str, str | Promise] = {
     "file": gettext_lazy("file"),
     "sku": "SKU",
     "gtin": "GTIN",
+    "list": gettext_lazy("list"),
+    "note": gettext_lazy("note"),
+    "seen_by": gettext_lazy("taken on by"),
+    "since": gettext_lazy("since"),
+    "units": gettext_lazy("units"),
 }
 """What the details are called; one that is not here shows its own name."""
 

@@ -133,8 +133,7 @@ def acknowledge(trouble: Trouble, *, actor: str, note: str = "") -> None:
     TroubleNote.objects.create(
         trouble=row, what=TroubleNote.What.SEEN, actor=actor[:100], note=row.note, count=row.count
     )
-    after = {"seen_by": row.acknowledged_by, "note": row.note}
-    audit.record(row.tenant, actor, "trouble.seen", f"trouble:{row.pk}", before=before, after=after)
+    _audit(row, actor, "trouble.seen", before)
 
 
 @transaction.atomic
@@ -145,6 +144,10 @@ def forget_acknowledgement(trouble: Trouble, *, actor: str) -> None:
     row.acknowledged_at, row.acknowledged_by, row.note = None, "", ""
     row.save(update_fields=["acknowledged_at", "acknowledged_by", "note"])
     TroubleNote.objects.create(trouble=row, what=TroubleNote.What.UNSEEN, actor=actor[:100], count=row.count)
-    audit.record(
-        row.tenant, actor, "trouble.unseen", f"trouble:{row.pk}", before=before, after={"seen_by": "", "note": ""}
-    )
+    _audit(row, actor, "trouble.unseen", before)
+
+
+def _audit(row: Trouble, actor: str, action: str, before: dict[str, str]) -> None:
+    after = {"seen_by": row.acknowledged_by, "note": row.note}
+    changes = {name: [before[name], after[name]] for name in after if before[name] != after[name]}
+    audit.record(row.tenant, actor, action, f"trouble:{row.pk}", changes=changes)

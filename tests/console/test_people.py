@@ -15,6 +15,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
+from apps.console import trail
 from apps.tenants import audit, permissions, second_factor, team
 from apps.tenants.models import ApiKey, AuditEntry, Membership, Tenant, WebhookSecret
 from tests import factories
@@ -336,3 +337,21 @@ def test_every_permission_that_a_template_asks_for_is_known() -> None:
     asked = {name for path in templates for name in re.findall(r'{% may "([^"]+)"', path.read_text())}
     assert asked
     assert asked <= set(permissions.HOLDERS)
+
+
+NO_DEEDS = {"login.refused", "trouble.email"}
+"""What looks like one and is written in a log."""
+
+
+def test_every_deed_that_is_written_down_has_words() -> None:
+    apps = DOCUMENT.parents[1] / "apps"
+    kinds = "|".join(sorted({deed.partition(".")[0] for deed in trail.DEEDS if "." in deed}))
+    deed = re.compile(rf'"((?:{kinds})\.[a-z_]+)"')
+    written = {
+        found
+        for path in apps.rglob("*.py")
+        if "migrations" not in path.parts
+        for found in deed.findall(path.read_text())
+    }
+    assert len(written) > 40
+    assert written - NO_DEEDS - set(trail.DEEDS) == set()

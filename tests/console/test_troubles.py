@@ -159,7 +159,7 @@ def test_who_has_seen_it_is_named_and_audited(account: Connector) -> None:
     assert "data-row=" in alice.get(reverse("console:troubles"), {"state": "seen"}).content.decode()
     assert "data-row=" not in alice.get(reverse("console:troubles"), {"state": "open"}).content.decode()
     entry = AuditEntry.objects.get(action="trouble.seen")
-    assert (entry.details["before"]["note"], entry.details["after"]["note"]) == ("", "é o 503 de sempre")
+    assert entry.details["changes"]["note"] == ["", "é o 503 de sempre"]
     alice.post(reverse("console:unacknowledge-trouble", args=[row.pk]))
     row.refresh_from_db()
     assert (row.acknowledged_at, row.note) == (None, "")

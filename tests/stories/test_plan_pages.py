@@ -119,7 +119,10 @@ def test_only_who_may_write_simulates_and_applies_and_only_their_own(quiet: Mark
     assert [reader.get(address).status_code for address in buttons] == [405, 405, 405]
     assert reader.get(reverse("console:plan", args=[row.pk])).status_code == 200
     assert stranger.get(reverse("console:plan", args=[row.pk])).status_code == 404
-    assert b"<form" not in reader.get(reverse("console:plan", args=[row.pk])).content.split(b"<main")[1].split(b"</main>")[0]
+    assert (
+        b"<form"
+        not in reader.get(reverse("console:plan", args=[row.pk])).content.split(b"<main")[1].split(b"</main>")[0]
+    )
     assert witness() == before
     assert Reprocess.objects.count() == 1
 
