@@ -36,6 +36,14 @@ ORDER BY transaction_id, id
 LIMIT %s
 """
 
+HAS_WORK = """
+SELECT c.transaction_id > pg_snapshot_xmax(pg_current_snapshot())::text::bigint
+    OR EXISTS (SELECT FROM inventory_ledger m
+                WHERE (m.transaction_id, m.id) > (c.transaction_id, c.movement_id)
+                  AND m.transaction_id < pg_snapshot_xmin(pg_current_snapshot())::text::bigint)
+  FROM inventory_feed_cursors c WHERE c.consumer = %s
+"""
+
 PAGE = """
 SELECT * FROM inventory_ledger
 WHERE tenant_id = %s AND (transaction_id, id) > (%s, %s) AND (transaction_id, id) <= (%s, %s) AND recorded_at >= %s
@@ -69,7 +77,9 @@ def batch(consumer: str, limit: int = BATCH_MAX) -> Iterator[list[Movement]]:
     An empty list means there is nothing to do now: nothing new, or another worker is reading as this consumer. When the
     block raises, the cursor stays and the same movements come again.
     """
-    FeedCursor.objects.get_or_create(consumer=consumer)
+    if not _has_work(consumer):
+        yield []
+        return
     with transaction.atomic():
         cursor = FeedCursor.objects.select_for_update(skip_locked=True).filter(consumer=consumer).first()
         movements = read(cursor, limit) if cursor else []
@@ -77,6 +87,17 @@ def batch(consumer: str, limit: int = BATCH_MAX) -> Iterator[list[Movement]]:
         if cursor and movements:
             cursor.transaction_id, cursor.movement_id = movements[-1].transaction_id, movements[-1].pk
             cursor.save(update_fields=["transaction_id", "movement_id", "updated_at"])
+
+
+def _has_work(consumer: str) -> bool:
+    """Tell whether a look at the feed is worth a lock: an idle reader writes nothing and holds no other reader up."""
+    with connection.cursor() as query:
+        query.execute(HAS_WORK, [consumer])
+        found = query.fetchone()
+    if found is None:
+        FeedCursor.objects.get_or_create(consumer=consumer)
+        return True
+    return bool(found[0])
 
 
 def read(cursor: FeedCursor, limit: int) -> list[Movement]:

@@ -1,7 +1,8 @@
 """What wakes the sync. A tick finds its work in PostgreSQL, so a lost or doubled message is harmless."""
 
 import time
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import structlog
 from celery import shared_task
@@ -13,18 +14,21 @@ from apps.common import partitions
 from apps.common.slots import slot
 from apps.sync import pricing, push, queue
 from apps.sync.models import SyncLog
-from apps.sync.turns import Pause
+from apps.sync.turns import Turn
 
 log = structlog.get_logger(__name__)
 
 DRAIN_SECONDS = 10.0
 """A drain ends after this long even when there is more: the next tick goes on, and no worker is held for ever."""
 
+LINGER_SECONDS = 1.5
+"""A drain that has nothing to tell stays this long: longer than a tick, so while there is traffic one is always on."""
+
+LOOK_EVERY_SECONDS = 0.2
+"""A drain looks this often for what moved, and what moved since is told without waiting for a tick."""
+
 PUSH_SLOTS = 2
 """Drains that may push at the same time; the rest of the workers stay free for orders."""
-
-PAUSE_SECONDS_MAX = 0.5
-"""A drain waits so long for a budget to refill; for more, the next tick comes sooner."""
 
 
 @shared_task
@@ -76,34 +80,50 @@ def keep_log_months() -> None:
 
 
 def drain(ends_at: float) -> None:
-    """Tell numbers until nobody's turn comes or `ends_at` (monotonic seconds) is reached.
+    """Tell numbers and follow the ledger until nothing was due for a while, or `ends_at` (monotonic seconds).
 
     One after the other while that is enough; when more wait, `SYNC_THREADS` at a time, for nearly all of a call is
-    waiting for the channel.
+    waiting for the channel. The threads stay while there is traffic: a new one connects to PostgreSQL and to the
+    channel first, and that costs more than a push.
     """
-    if not _push_until(ends_at, is_alone=True):
-        return
+    crew: list[Future[None]] = []
     with ThreadPoolExecutor(settings.SYNC_THREADS, "push") as pool:
-        for thread in [pool.submit(_push_in_thread, ends_at) for _ in range(settings.SYNC_THREADS)]:
-            thread.result()
+        for turn in _turns(ends_at, follows=True):
+            if turn.left and all(thread.done() for thread in crew):
+                _raise_first(crew)
+                crew = [pool.submit(_push_in_thread, ends_at) for _ in range(settings.SYNC_THREADS - 1)]
+    _raise_first(crew)
 
 
-def _push_until(ends_at: float, *, is_alone: bool = False) -> bool:
-    """Take turn after turn; tells whether one who is alone had better get help."""
-    calls_max = max(1, PUSH_SLOTS * settings.SYNC_THREADS * 3 // 4)  # so a channel that hangs leaves room for another
-    while time.monotonic() < ends_at:
-        turn = push.push_next(calls_max)
-        if isinstance(turn, Pause):
-            if turn.seconds is None or turn.seconds > PAUSE_SECONDS_MAX:
-                return False
-            time.sleep(turn.seconds)
-        elif is_alone and turn.left and settings.SYNC_THREADS > 1:
-            return True
-    return False
+def _raise_first(crew: Sequence[Future[None]]) -> None:
+    for thread in crew:
+        thread.result()
 
 
 def _push_in_thread(ends_at: float) -> None:
     try:
-        _push_until(ends_at)
+        for _turn in _turns(ends_at):
+            pass
     finally:
         connection.close()
+
+
+def _turns(ends_at: float, *, follows: bool = False) -> Iterator[Turn]:
+    """Take turns and tell them; yield each. Ends when there is none at first, or none for `LINGER_SECONDS` after one.
+
+    follows: look for what moved, now and then.
+    """
+    calls_max = max(1, PUSH_SLOTS * settings.SYNC_THREADS * 3 // 4)  # so a channel that hangs leaves room for another
+    look_at = stays_until = time.monotonic()
+    while (now := time.monotonic()) < ends_at:
+        if follows and now >= look_at:
+            queue.follow()
+            look_at = time.monotonic() + LOOK_EVERY_SECONDS
+        turn = push.push_next(calls_max)
+        if isinstance(turn, Turn):
+            stays_until = time.monotonic() + LINGER_SECONDS
+            yield turn
+        elif now >= stays_until:
+            return
+        else:
+            time.sleep(min(turn.seconds or LOOK_EVERY_SECONDS, LOOK_EVERY_SECONDS))
