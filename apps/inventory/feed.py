@@ -38,10 +38,12 @@ LIMIT %s
 
 HAS_WORK = """
 SELECT c.transaction_id > pg_snapshot_xmax(pg_current_snapshot())::text::bigint
-    OR EXISTS (SELECT FROM inventory_ledger m
-                WHERE (m.transaction_id, m.id) > (c.transaction_id, c.movement_id)
-                  AND m.transaction_id < pg_snapshot_xmin(pg_current_snapshot())::text::bigint)
-  FROM inventory_feed_cursors c WHERE c.consumer = %s
+    OR coalesce(next.transaction_id < pg_snapshot_xmin(pg_current_snapshot())::text::bigint, false)
+  FROM inventory_feed_cursors c LEFT JOIN LATERAL (
+       SELECT transaction_id FROM inventory_ledger
+        WHERE (transaction_id, id) > (c.transaction_id, c.movement_id)
+        ORDER BY transaction_id, id LIMIT 1) AS next ON true
+ WHERE c.consumer = %s
 """
 
 PAGE = """

@@ -47,57 +47,65 @@ BEGIN
 END $$;
 
 -- Bring the checkpoints of some balances up to date: [[tenant, product, location], …]. Returns how many movements it
--- added. A movement that occurred on an earlier day corrects every later checkpoint of its balance.
+-- added. A movement that occurred on an earlier day corrects every later checkpoint of its balance. One statement for
+-- all of them: who follows the ledger holds up every other reader while it writes.
 CREATE OR REPLACE FUNCTION inventory_keep_checkpoints(balances jsonb) RETURNS bigint
 LANGUAGE plpgsql SET plan_cache_mode = force_custom_plan SET enable_seqscan = off AS $$
 DECLARE
-    head inventory_checkpoint_heads;
-    newest inventory_ledger;
-    part record;
-    added bigint := 0;
+    added bigint;
 BEGIN
     INSERT INTO inventory_checkpoint_heads (tenant_id, product_id, location_id, version, recorded_at)
     SELECT DISTINCT (b ->> 0)::bigint, (b ->> 1)::bigint, (b ->> 2)::bigint, 0, timestamptz 'epoch'
       FROM jsonb_array_elements(balances) AS b ORDER BY 1, 2, 3 ON CONFLICT DO NOTHING;
-    FOR head IN
+    PERFORM FROM inventory_checkpoint_heads AS h
+       JOIN (SELECT DISTINCT (b ->> 0)::bigint AS tenant_id, (b ->> 1)::bigint AS product_id,
+                    (b ->> 2)::bigint AS location_id FROM jsonb_array_elements(balances) AS b) AS wanted
+      USING (tenant_id, product_id, location_id)
+      ORDER BY h.tenant_id, h.product_id, h.location_id FOR UPDATE OF h;
+    WITH wanted AS MATERIALIZED (
         SELECT h.* FROM inventory_checkpoint_heads AS h
           JOIN (SELECT DISTINCT (b ->> 0)::bigint AS tenant_id, (b ->> 1)::bigint AS product_id,
-                       (b ->> 2)::bigint AS location_id FROM jsonb_array_elements(balances) AS b) AS wanted
+                       (b ->> 2)::bigint AS location_id FROM jsonb_array_elements(balances) AS b) AS named
          USING (tenant_id, product_id, location_id)
-         ORDER BY h.tenant_id, h.product_id, h.location_id FOR UPDATE OF h
-    LOOP
-        SELECT * INTO newest FROM inventory_ledger AS m
-         WHERE m.tenant_id = head.tenant_id AND m.product_id = head.product_id AND m.location_id = head.location_id
-           AND m.recorded_at >= head.recorded_at
-         ORDER BY m.recorded_at DESC, m.version DESC LIMIT 1;
-        CONTINUE WHEN newest.version IS NULL OR newest.version <= head.version;
-        FOR part IN
-            SELECT (m.occurred_at AT TIME ZONE 'UTC')::date AS day, count(*) AS movements,
-                   sum(m.on_hand_delta) AS on_hand, sum(m.reserved_delta) AS reserved, sum(m.blocked_delta) AS blocked
+    ), part AS MATERIALIZED (  -- what the checkpoints have not seen, by day
+        SELECT w.tenant_id, w.product_id, w.location_id, m.*
+          FROM wanted AS w CROSS JOIN LATERAL (
+            SELECT (m.occurred_at AT TIME ZONE 'UTC')::date AS day, count(*) AS movements, max(m.version) AS version,
+                   max(m.recorded_at) AS recorded_at, sum(m.on_hand_delta) AS on_hand,
+                   sum(m.reserved_delta) AS reserved, sum(m.blocked_delta) AS blocked
               FROM inventory_ledger AS m
-             WHERE m.tenant_id = head.tenant_id AND m.product_id = head.product_id AND m.location_id = head.location_id
-               AND m.recorded_at BETWEEN head.recorded_at AND newest.recorded_at
-               AND m.version > head.version AND m.version <= newest.version
-             GROUP BY 1 ORDER BY 1
-        LOOP
-            INSERT INTO inventory_checkpoints (tenant_id, product_id, location_id, day, on_hand, reserved, blocked)
-            SELECT head.tenant_id, head.product_id, head.location_id, part.day,
-                   coalesce(before.on_hand, 0), coalesce(before.reserved, 0), coalesce(before.blocked, 0)
-              FROM (VALUES (1)) AS one LEFT JOIN LATERAL (
-                SELECT c.on_hand, c.reserved, c.blocked FROM inventory_checkpoints AS c
-                 WHERE c.tenant_id = head.tenant_id AND c.product_id = head.product_id
-                   AND c.location_id = head.location_id AND c.day < part.day
-                 ORDER BY c.day DESC LIMIT 1) AS before ON true
-                ON CONFLICT DO NOTHING;
-            UPDATE inventory_checkpoints AS c
-               SET on_hand = c.on_hand + part.on_hand, reserved = c.reserved + part.reserved,
-                   blocked = c.blocked + part.blocked
-             WHERE c.tenant_id = head.tenant_id AND c.product_id = head.product_id
-               AND c.location_id = head.location_id AND c.day >= part.day;
-            added := added + part.movements;
-        END LOOP;
-        UPDATE inventory_checkpoint_heads AS h SET version = newest.version, recorded_at = newest.recorded_at
-         WHERE h.tenant_id = head.tenant_id AND h.product_id = head.product_id AND h.location_id = head.location_id;
-    END LOOP;
+             WHERE m.tenant_id = w.tenant_id AND m.product_id = w.product_id AND m.location_id = w.location_id
+               AND m.recorded_at >= w.recorded_at AND m.version > w.version
+             GROUP BY 1) AS m
+    ), running AS MATERIALIZED (  -- what it adds to the checkpoint of its day and to those after it, up to the next
+        SELECT p.tenant_id, p.product_id, p.location_id, p.day, sum(p.on_hand) OVER days AS on_hand,
+               sum(p.reserved) OVER days AS reserved, sum(p.blocked) OVER days AS blocked,
+               lead(p.day, 1, date 'infinity') OVER days AS next_day
+          FROM part AS p
+        WINDOW days AS (PARTITION BY p.tenant_id, p.product_id, p.location_id ORDER BY p.day)
+    ), corrected AS (
+        UPDATE inventory_checkpoints AS c
+           SET on_hand = c.on_hand + r.on_hand, reserved = c.reserved + r.reserved, blocked = c.blocked + r.blocked
+          FROM running AS r
+         WHERE c.tenant_id = r.tenant_id AND c.product_id = r.product_id AND c.location_id = r.location_id
+           AND c.day >= r.day AND c.day < r.next_day
+    ), begun AS (
+        INSERT INTO inventory_checkpoints (tenant_id, product_id, location_id, day, on_hand, reserved, blocked)
+        SELECT r.tenant_id, r.product_id, r.location_id, r.day, coalesce(last.on_hand, 0) + r.on_hand,
+               coalesce(last.reserved, 0) + r.reserved, coalesce(last.blocked, 0) + r.blocked
+          FROM running AS r LEFT JOIN LATERAL (
+            SELECT c.* FROM inventory_checkpoints AS c
+             WHERE c.tenant_id = r.tenant_id AND c.product_id = r.product_id AND c.location_id = r.location_id
+               AND c.day <= r.day
+             ORDER BY c.day DESC LIMIT 1) AS last ON true
+         WHERE last.day IS DISTINCT FROM r.day
+    ), moved AS (
+        UPDATE inventory_checkpoint_heads AS h SET version = n.version, recorded_at = n.recorded_at
+          FROM (SELECT p.tenant_id, p.product_id, p.location_id, max(p.version) AS version,
+                       max(p.recorded_at) AS recorded_at
+                  FROM part AS p GROUP BY 1, 2, 3) AS n
+         WHERE h.tenant_id = n.tenant_id AND h.product_id = n.product_id AND h.location_id = n.location_id
+    )
+    SELECT coalesce(sum(p.movements), 0) INTO added FROM part AS p;
     RETURN added;
 END $$;
