@@ -45,11 +45,14 @@ class Breaker:
     def __init__(self, connector_id: int) -> None:
         self.connector_id = connector_id
         self._failures, self._opens_until, self._probe = _keys(connector_id)
+        self._has_failed = True
 
     def ask(self) -> None:
         """Return when a call may be made now. Raises ChannelError `circuit_open`, which passes by itself."""
         try:
-            state, seconds = _read(*client().mget(self._failures, self._opens_until))
+            failures, opens_until = client().mget(self._failures, self._opens_until)
+            self._has_failed = failures is not None
+            state, seconds = _read(failures, opens_until)
             if state is State.HALF_OPEN and client().set(self._probe, 1, nx=True, ex=PROBE_SECONDS):
                 return
         except RedisError:
@@ -63,10 +66,11 @@ class Breaker:
             )
 
     def answered(self) -> None:
-        """Note that somebody answered, whatever it was: the breaker closes."""
+        """Note that somebody answered, whatever it was: the breaker closes, if a call had failed before."""
+        if not self._has_failed:
+            return
         try:
-            if client().exists(self._failures):
-                self.close()
+            self.close()
         except RedisError:
             log.warning("breaker_unknown", connector_id=self.connector_id)
 

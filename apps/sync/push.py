@@ -8,6 +8,7 @@ import random
 import time
 import uuid
 from collections.abc import Iterable, Mapping
+from contextlib import nullcontext
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
@@ -64,19 +65,19 @@ def tell(listing_id: int) -> bool:
     claim = queue.claim(listing_id)
     if claim is None:
         return False
-    named = {"trace_id": str(claim.trace_id or uuid.uuid4()), "tenant": claim.tenant_id}
+    named = {"trace_id": str(claim.listing.cause_trace_id or uuid.uuid4()), "tenant": claim.listing.tenant_id}
     with structlog.contextvars.bound_contextvars(**named):
         try:
             _push(claim, claimed_at)
         except (OperationalError, InterfaceError):
             raise  # the lease ends by itself and the listing is told again
         except Exception:  # a defect of ours: show it on the listing, go on with the others
-            log.exception("stock_push_broke", listing_id=claim.listing_id)
-            close_interrupted(claim.listing_id)
+            log.exception("stock_push_broke", listing_id=claim.listing.pk)
+            close_interrupted(claim.listing.pk)
             _settle(
                 claim,
                 sync_state=Listing.SyncState.ERROR,
-                due_at=timezone.now() + pause_after(claim.attempt),
+                due_at=timezone.now() + pause_after(claim.listing.attempts),
                 last_error_code="internal_error",
                 last_error="the hub failed to tell this number; the log says why",
             )
@@ -85,12 +86,12 @@ def tell(listing_id: int) -> bool:
 
 def _push(claim: queue.Claim, claimed_at: float) -> None:
     if claim.was_interrupted:
-        close_interrupted(claim.listing_id)
-    listing = Listing.objects.select_related("connector").get(pk=claim.listing_id)
+        close_interrupted(claim.listing.pk)
+    listing = claim.listing
     try:
         speaker = sharing.speaker_of(listing)
     except ChannelError as refusal:
-        _settle_unshareable(claim, listing, refusal)
+        _settle_unshareable(claim, refusal)
         return
     if speaker.pk != listing.pk:
         _leave_to(claim, speaker)
@@ -99,7 +100,7 @@ def _push(claim: queue.Claim, claimed_at: float) -> None:
     if number is None:
         _settle(claim, attempts=0)
         return
-    entry = _open_log(claim, listing, number.made_of)
+    entry = _open_log(claim, number.made_of)
     if time.monotonic() - claimed_at > queue.LEASE_SECONDS - CALLS_MAX_SECONDS:
         return  # held up for too long: somebody else may be telling this listing a newer number by now
     if listing.is_shadowed:
@@ -109,27 +110,27 @@ def _push(claim: queue.Claim, claimed_at: float) -> None:
     try:
         sent = telling.send(number)
     except telling.NotTold as failure:
-        _settle_failure(claim, listing, entry, failure.refusal, _elapsed_ms(started), made_of=failure.made_of)
+        _settle_failure(claim, entry, failure.refusal, _elapsed_ms(started), made_of=failure.made_of)
     else:
-        _settle_answer(claim, listing, entry, sent, _elapsed_ms(started))
+        _settle_answer(claim, entry, sent, _elapsed_ms(started))
 
 
-def _settle_unshareable(claim: queue.Claim, listing: Listing, refusal: ChannelError) -> None:
+def _settle_unshareable(claim: queue.Claim, refusal: ChannelError) -> None:
     """Write down that listings which share one stock contradict each other."""
-    made_of = telling.made_of(listing)
+    made_of = telling.made_of(claim.listing)
     if made_of is None:
         _settle(claim, attempts=0)
         return
-    entry = _open_log(claim, listing, made_of)
-    _settle_failure(claim, listing, entry, refusal, 0, made_of=made_of)
+    entry = _open_log(claim, made_of)
+    _settle_failure(claim, entry, refusal, 0, made_of=made_of)
 
 
 def _leave_to(claim: queue.Claim, speaker: Listing) -> None:
     """Let the listing that speaks for several tell the stock they share; nothing is told when it is right already."""
     if speaker.accepted_quantity != queue.target_of(speaker.pk):
         idle = Listing.objects.filter(pk=speaker.pk, due_at__isnull=True, lease_id__isnull=True)
-        why = {"cause_movement_id": claim.movement_id, "cause_trace_id": claim.trace_id}
-        if idle.update(due_at=timezone.now(), due_trigger=claim.trigger, **why):
+        why = {"cause_movement_id": claim.listing.cause_movement_id, "cause_trace_id": claim.listing.cause_trace_id}
+        if idle.update(due_at=timezone.now(), due_trigger=claim.listing.due_trigger, **why):
             queue.line_up_again(speaker.pk)
     _settle(claim, attempts=0)
 
@@ -146,7 +147,8 @@ def close_interrupted(listing_id: int) -> None:
     )
 
 
-def _open_log(claim: queue.Claim, listing: Listing, made_of: inputs.Inputs) -> SyncLog:
+def _open_log(claim: queue.Claim, made_of: inputs.Inputs) -> SyncLog:
+    listing = claim.listing
     return SyncLog.objects.create(
         tenant_id=listing.tenant_id,
         product_id=listing.product_id or 0,  # what has a number has a product
@@ -156,11 +158,11 @@ def _open_log(claim: queue.Claim, listing: Listing, made_of: inputs.Inputs) -> S
         old_value=listing.accepted_quantity,
         new_value=made_of.number,
         inputs=made_of.stored(),
-        attempt=claim.attempt,
-        trigger=claim.trigger,
+        attempt=listing.attempts,
+        trigger=listing.due_trigger,
         due_at=claim.due_at,
-        movement_id=claim.movement_id,
-        trace_id=claim.trace_id,
+        movement_id=listing.cause_movement_id,
+        trace_id=listing.cause_trace_id,
     )
 
 
@@ -170,8 +172,8 @@ def _settle_shadow(claim: queue.Claim, entry: SyncLog) -> None:
     _settle(claim, entry, outcome, attempts=0, shadow_quantity=entry.new_value)
 
 
-def _settle_answer(claim: queue.Claim, listing: Listing, entry: SyncLog, sent: telling.Sent, took_ms: int) -> None:
-    answer, shown = sent.answer, sent.answer.quantity
+def _settle_answer(claim: queue.Claim, entry: SyncLog, sent: telling.Sent, took_ms: int) -> None:
+    listing, answer, shown = claim.listing, sent.answer, sent.answer.quantity
     if shown != sent.made_of.number:
         refusal = ChannelError(
             f"the channel answered {answer.http_status} and shows {shown} instead of {sent.made_of.number}",
@@ -179,7 +181,7 @@ def _settle_answer(claim: queue.Claim, listing: Listing, entry: SyncLog, sent: t
             status=answer.http_status,
         )
         known = {} if shown is None else _shows(shown, sent)
-        _settle_failure(claim, listing, entry, refusal, took_ms, made_of=sent.made_of, known=known)
+        _settle_failure(claim, entry, refusal, took_ms, made_of=sent.made_of, known=known)
         return
     told = _shows(shown, sent)
     status: dict[str, Any] = {"channel_status": answer.listing_status[:32]} if answer.listing_status else {}
@@ -189,7 +191,7 @@ def _settle_answer(claim: queue.Claim, listing: Listing, entry: SyncLog, sent: t
         "http_status": answer.http_status,
         **_told_of(sent.made_of, shown),
     }
-    with transaction.atomic():
+    with transaction.atomic() if sharing.is_shared(listing) else nullcontext():
         sharing.lock_sisters(listing)
         is_ours = _settle(
             claim,
@@ -206,7 +208,7 @@ def _settle_answer(claim: queue.Claim, listing: Listing, entry: SyncLog, sent: t
         )
         if is_ours:
             sharing.settle_sisters(listing, **told)
-        _note_synced(listing.connector)
+    _note_synced(listing.connector)
     log.info("stock_pushed", listing_id=listing.pk, old=entry.old_value, new=shown, duration_ms=took_ms)
 
 
@@ -219,7 +221,6 @@ def _note_synced(connector: Connector) -> None:
 
 def _settle_failure(
     claim: queue.Claim,
-    listing: Listing,
     entry: SyncLog,
     refusal: ChannelError,
     took_ms: int,
@@ -228,12 +229,13 @@ def _settle_failure(
     known: dict[str, Any] | None = None,
 ) -> None:
     """Write down why it failed and when to try again; an account's failure stops the account, not the listing."""
+    listing = claim.listing
     if refusal.code == "circuit_open":  # nothing was sent: no try, no entry, and no turn while the line is dead
         SyncLog.objects.filter(pk=entry.pk, timestamp=entry.timestamp).delete()
         budget.rest(listing.connector_id, refusal.retry_after_seconds or 1.0)
-        _settle(claim, attempts=claim.attempt - 1, due_at=claim.due_at or timezone.now())
+        _settle(claim, attempts=listing.attempts - 1, due_at=claim.due_at or timezone.now())
         return
-    state, pause = _next_try(claim.attempt, refusal)
+    state, pause = _next_try(listing.attempts, refusal)
     is_alone = refusal.permanent or refusal.account
     if not is_alone and breaker.states([listing.connector_id])[listing.connector_id] is not breaker.State.CLOSED:
         # Nobody is there: that is the account's pause, not this listing's. Afterwards the riskiest goes first again.
@@ -260,7 +262,7 @@ def _settle_failure(
     )
     if refusal.account:
         credentials.stop(listing.connector_id, refusal)
-    log.warning("stock_push_failed", listing_id=listing.pk, code=refusal.code, attempt=claim.attempt)
+    log.warning("stock_push_failed", listing_id=listing.pk, code=refusal.code, attempt=listing.attempts)
 
 
 def _next_try(attempt: int, refusal: ChannelError) -> tuple[Listing.SyncState, timedelta]:
@@ -319,7 +321,7 @@ def _settle(
     longer known, and the listing is told again. What became due meanwhile stands in line again.
     """
     sql = SETTLE.format(due_at="%s" if due_at else "coalesce(due_at, %s)", values=_assigned(values))
-    parameters: list[Any] = [due_at or look_again_at, *values.values(), claim.listing_id, claim.lease_id]
+    parameters: list[Any] = [due_at or look_again_at, *values.values(), claim.listing.pk, claim.lease_id]
     if entry is not None:
         sql = f"WITH entry AS ({CLOSE.format(values=_assigned(outcome))}) {sql}"
         parameters = [*outcome.values(), entry.pk, entry.timestamp, *parameters]
@@ -328,11 +330,11 @@ def _settle(
         ended = cursor.fetchone()
     is_due = ended is not None and ended[0]
     if ended is None:
-        late = Listing.objects.filter(pk=claim.listing_id, product__isnull=False)
+        late = Listing.objects.filter(pk=claim.listing.pk, product__isnull=False)
         is_due = bool(late.update(accepted_quantity=None, due_at=timezone.now()))
-        log.warning("stock_push_came_late", listing_id=claim.listing_id)
+        log.warning("stock_push_came_late", listing_id=claim.listing.pk)
     if is_due:
-        transaction.on_commit(partial(queue.line_up_again, claim.listing_id))
+        transaction.on_commit(partial(queue.line_up_again, claim.listing.pk))
     return ended is not None
 
 

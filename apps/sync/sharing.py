@@ -12,13 +12,14 @@ from apps.connectors.channel import ChannelError
 from apps.connectors.models import SHARING, WRITABLE, Listing, lock
 
 
-def _shares(listing: Listing) -> bool:
+def is_shared(listing: Listing) -> bool:
+    """Tell whether others may show the stock of this one."""
     return bool(listing.user_product_id) and listing.capability in SHARING
 
 
 def sisters(listing: Listing) -> QuerySet[Listing]:
     """Return the listings that show the same stock and may be told it, `listing` among them."""
-    if not _shares(listing):
+    if not is_shared(listing):
         return Listing.objects.filter(pk=listing.pk)
     same = Q(connector_id=listing.connector_id, user_product_id=listing.user_product_id, capability__in=SHARING)
     return Listing.objects.filter(same, WRITABLE, product__isnull=False)
@@ -29,7 +30,7 @@ def speaker_of(listing: Listing) -> Listing:
 
     Raises ChannelError when they are mapped to different products: each would overwrite the other's number for ever.
     """
-    if not _shares(listing):
+    if not is_shared(listing):
         return listing
     rows = list(sisters(listing).order_by("pk").only("item_id", "product_id", "last_error_code", "accepted_quantity"))
     if len({row.product_id for row in rows}) > 1:
@@ -45,13 +46,13 @@ def speaker_of(listing: Listing) -> Listing:
 
 def lock_sisters(listing: Listing) -> None:
     """Lock all that share the stock before one of them is settled; nothing for a listing that shares none."""
-    if _shares(listing):
+    if is_shared(listing):
         lock(sisters(listing))
 
 
 def settle_sisters(listing: Listing, **values: object) -> None:
     """Write down for the others what the speaker was told: their number is the same."""
-    if not _shares(listing):
+    if not is_shared(listing):
         return
     others = sisters(listing).exclude(pk=listing.pk)
     others.update(
