@@ -229,9 +229,9 @@ class Shop:
         """Nothing lies unread."""
         return True
 
-    def units_sold(self, listing_ids: Collection[int], since: datetime) -> int:
-        """Return the units that were sold there since then."""
-        return sum(at >= since for listing_id in listing_ids for at in self.sold_at[listing_id])
+    def units_sold(self, listing_ids: Collection[int], since: datetime) -> dict[int, int]:
+        """Return the units of each that were sold there since then."""
+        return {one: sum(at >= since for at in self.sold_at[one]) for one in listing_ids}
 
     def search_soon(self, connector_id: int) -> None:
         """Every sale is known."""

@@ -19,11 +19,13 @@ SELECT EXISTS (SELECT FROM integracao_evento e
 """
 
 SOLD = """
-SELECT coalesce(sum(CASE WHEN o.created_at >= %(since)s THEN CASE WHEN o.status = 'CANCELADO' THEN 0 ELSE i.quantity END
-                         WHEN o.status = 'CANCELADO' AND o.updated_at >= %(since)s THEN -i.quantity
-                         ELSE 0 END), 0)
+SELECT i.listing_id,
+       sum(CASE WHEN o.created_at >= %(since)s THEN CASE WHEN o.status = 'CANCELADO' THEN 0 ELSE i.quantity END
+                WHEN o.status = 'CANCELADO' AND o.updated_at >= %(since)s THEN -i.quantity
+                ELSE 0 END)
   FROM pedido_item i JOIN pedido o ON o.id = i.order_id
  WHERE i.listing_id = ANY (%(listings)s) AND i.is_own_stock AND o.updated_at >= %(since)s
+ GROUP BY i.listing_id
 """
 
 
@@ -43,11 +45,11 @@ class UnreadOrders:
                 break
         return not _is_any_unread(connector_id)
 
-    def units_sold(self, listing_ids: Collection[int], since: datetime) -> int:
-        """Return the units of the listings in orders taken in since then, less those of older orders given up since."""
+    def units_sold(self, listing_ids: Collection[int], since: datetime) -> dict[int, int]:
+        """Return, by listing, the units in orders taken in since then, less those of older ones given up since."""
         with connection.cursor() as cursor:
             cursor.execute(SOLD, {"since": since, "listings": list(listing_ids)})
-            return int(cursor.fetchone()[0])
+            return {listing_id: int(units) for listing_id, units in cursor}
 
     def search_soon(self, connector_id: int) -> None:
         """Ask the channel at the next tick for orders that no notice told of."""

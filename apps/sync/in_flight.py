@@ -20,7 +20,7 @@ the hub's own number goes out.
 Orders are rooms to the right of this one: `events` gives this module its `Orders` when the apps are ready.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -58,8 +58,8 @@ class Orders(Protocol):
         """Take unread notices of the account's orders in. Returns whether none is left."""
         ...
 
-    def units_sold(self, listing_ids: Collection[int], since: datetime) -> int:
-        """Return the units of the listings in orders taken in since then, less those of older orders given up since."""
+    def units_sold(self, listing_ids: Collection[int], since: datetime) -> Mapping[int, int]:
+        """Return, by listing, the units in orders taken in since then, less those of older ones given up since."""
         ...
 
     def search_soon(self, connector_id: int) -> None:
@@ -73,8 +73,8 @@ class _NoOrders:
     def take_in(self, connector_id: int, *, at_most: int, seconds: float) -> bool:
         return True
 
-    def units_sold(self, listing_ids: Collection[int], since: datetime) -> int:
-        return 0
+    def units_sold(self, listing_ids: Collection[int], since: datetime) -> Mapping[int, int]:
+        return {}
 
     def search_soon(self, connector_id: int) -> None:
         return None
@@ -119,7 +119,14 @@ class Anchor:
 def anchor(sharing_ids: Collection[int]) -> Anchor:
     """Begin to count sales anew. The moment lies a little back, for orders whose transactions are not over yet."""
     since = timezone.now() - LONGEST_TRANSACTION
-    return Anchor(since, _orders.units_sold(sharing_ids, since))
+    return Anchor(since, sum(_orders.units_sold(sharing_ids, since).values()))
+
+
+def anchors(listing_ids: Collection[int]) -> dict[int, Anchor]:
+    """Return the same for listings that share their stock with none."""
+    since = timezone.now() - LONGEST_TRANSACTION
+    sold = _orders.units_sold(listing_ids, since)
+    return {listing_id: Anchor(since, sold.get(listing_id, 0)) for listing_id in listing_ids}
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +164,8 @@ def units(listing: Listing, sharing_ids: Collection[int], shown: int | None, *, 
     """
     if shown is None or listing.sales_baseline is None or listing.sales_since is None:
         return Flight()
-    missing = listing.sales_baseline - shown - _orders.units_sold(sharing_ids, listing.sales_since)
+    taken_in = sum(_orders.units_sold(sharing_ids, listing.sales_since).values())
+    missing = listing.sales_baseline - shown - taken_in
     if missing == 0 or (missing < 0 and not is_guarded):
         return Flight()
     now = timezone.now()

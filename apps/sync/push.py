@@ -7,8 +7,9 @@ the number the channel's answer shows: a 200 that changed nothing is an error wi
 import random
 import time
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
@@ -24,6 +25,7 @@ from apps.connectors.channel import ChannelError
 from apps.connectors.models import Connector, Listing
 from apps.sync import inputs, queue, sharing, telling, turns
 from apps.sync.models import SyncLog
+from apps.sync.telling import Telling
 from apps.sync.turns import Pause, Turn
 
 log = structlog.get_logger(__name__)
@@ -42,6 +44,20 @@ CALLS_MAX_SECONDS = 25.0
 """What the calls of one push may take together; a claim with less time left is given up before it calls."""
 
 
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One claimed listing on its way to its channel.
+
+    number, entry: what it is told and its row in the log; both None of a listing that is to be looked at by itself.
+    """
+
+    turn: Turn
+    claim: queue.Claim
+    claimed_at: float
+    number: Telling | None = None
+    entry: SyncLog | None = None
+
+
 def push_next(calls_max: int = 1) -> Turn | Pause:
     """Tell the listing whose turn it is its number. Returns the turn, or why it is nobody's.
 
@@ -49,26 +65,63 @@ def push_next(calls_max: int = 1) -> Turn | Pause:
     or Redis is away: any other failure is settled on the listing, so that one listing or one account cannot hold up
     the others.
     """
-    turn = queue.next_turn(calls_max)
-    if isinstance(turn, Turn):
-        was_used = False
+    found = queue.next_turns(1, calls_max)
+    if isinstance(found, Pause):
+        return found
+    for job in begin(found):
         try:
-            was_used = tell(turn.listing_id)
+            finish(job)
         finally:
-            turns.end(turn, was_used=was_used)
-    return turn
+            turns.end(job.turn, was_used=True)
+    return found[0]
 
 
-def tell(listing_id: int) -> bool:
-    """Tell one due listing its number and settle how that went; False when it was not due, or not ours to tell."""
+def begin(taken: Sequence[Turn]) -> list[Job]:
+    """Claim the listings whose turn it is and compute their numbers, together; `finish` each at once.
+
+    Ends the turns of listings that are not due, or not ours to tell. Whoever finishes a job ends its turn.
+    """
     claimed_at = time.monotonic()
-    claim = queue.claim(listing_id)
-    if claim is None:
-        return False
+    claims = {claim.listing.pk: claim for claim in queue.claim([turn.listing_id for turn in taken])}
+    turns.end_several([turn for turn in taken if turn.listing_id not in claims], were_used=False)
+    try:
+        known = _compute([claim for claim in claims.values() if _is_simple(claim)])
+    except (OperationalError, InterfaceError):
+        raise  # the leases end by themselves and the listings are told again
+    except Exception:  # a defect of ours with one of them: each by itself, then
+        log.exception("numbers_not_computed", listing_ids=list(claims))
+        known = {}
+    return [
+        Job(turn, claims[pk], claimed_at, *known.get(pk, (None, None)))
+        for turn in taken
+        if (pk := turn.listing_id) in claims
+    ]
+
+
+def _compute(claims: Sequence[queue.Claim]) -> dict[int, tuple[Telling, SyncLog]]:
+    """Return the numbers of listings and their rows in the log, by listing."""
+    if not claims:
+        return {}
+    numbers = telling.begin_together([claim.listing for claim in claims])
+    told = [claim for claim in claims if claim.listing.pk in numbers]
+    rows = SyncLog.objects.bulk_create([_log_row(claim, numbers[claim.listing.pk].made_of) for claim in told])
+    return {row.listing_id: (numbers[row.listing_id], row) for row in rows}
+
+
+def _is_simple(claim: queue.Claim) -> bool:
+    """Tell whether there is nothing to do before its number is computed."""
+    listing = claim.listing
+    is_ours = listing.product_id is not None and listing.is_writable
+    return is_ours and not claim.was_interrupted and not sharing.is_shared(listing) and not listing.user_product_id
+
+
+def finish(job: Job) -> None:
+    """Tell one claimed listing its number and settle how that went. Raises when the database is away."""
+    claim = job.claim
     named = {"trace_id": str(claim.listing.cause_trace_id or uuid.uuid4()), "tenant": claim.listing.tenant_id}
     with structlog.contextvars.bound_contextvars(**named):
         try:
-            _push(claim, claimed_at)
+            _push(job)
         except (OperationalError, InterfaceError):
             raise  # the lease ends by itself and the listing is told again
         except Exception:  # a defect of ours: show it on the listing, go on with the others
@@ -81,29 +134,18 @@ def tell(listing_id: int) -> bool:
                 last_error_code="internal_error",
                 last_error="the hub failed to tell this number; the log says why",
             )
-    return True
 
 
-def _push(claim: queue.Claim, claimed_at: float) -> None:
-    if claim.was_interrupted:
-        close_interrupted(claim.listing.pk)
-    listing = claim.listing
-    try:
-        speaker = sharing.speaker_of(listing)
-    except ChannelError as refusal:
-        _settle_unshareable(claim, refusal)
-        return
-    if speaker.pk != listing.pk:
-        _leave_to(claim, speaker)
-        return
-    number = telling.begin(listing)
-    if number is None:
-        _settle(claim, attempts=0)
-        return
-    entry = _open_log(claim, number.made_of)
-    if time.monotonic() - claimed_at > queue.LEASE_SECONDS - CALLS_MAX_SECONDS:
+def _push(job: Job) -> None:
+    claim, number, entry = job.claim, job.number, job.entry
+    if number is None or entry is None:
+        number = _look_at(claim)
+        if number is None:
+            return
+        entry = _open_log(claim, number.made_of)
+    if time.monotonic() - job.claimed_at > queue.LEASE_SECONDS - CALLS_MAX_SECONDS:
         return  # held up for too long: somebody else may be telling this listing a newer number by now
-    if listing.is_shadowed:
+    if claim.listing.is_shadowed:
         _settle_shadow(claim, entry)
         return
     started = time.monotonic()
@@ -113,6 +155,25 @@ def _push(claim: queue.Claim, claimed_at: float) -> None:
         _settle_failure(claim, entry, failure.refusal, _elapsed_ms(started), made_of=failure.made_of)
     else:
         _settle_answer(claim, entry, sent, _elapsed_ms(started))
+
+
+def _look_at(claim: queue.Claim) -> Telling | None:
+    """Return the number of a listing that is looked at by itself; None when it is settled: there is none to tell."""
+    listing = claim.listing
+    if claim.was_interrupted:
+        close_interrupted(listing.pk)
+    try:
+        speaker = sharing.speaker_of(listing)
+    except ChannelError as refusal:
+        _settle_unshareable(claim, refusal)
+        return None
+    if speaker.pk != listing.pk:
+        _leave_to(claim, speaker)
+        return None
+    number = telling.begin(listing)
+    if number is None:
+        _settle(claim, attempts=0)
+    return number
 
 
 def _settle_unshareable(claim: queue.Claim, refusal: ChannelError) -> None:
@@ -148,8 +209,14 @@ def close_interrupted(listing_id: int) -> None:
 
 
 def _open_log(claim: queue.Claim, made_of: inputs.Inputs) -> SyncLog:
+    entry = _log_row(claim, made_of)
+    entry.save(force_insert=True)
+    return entry
+
+
+def _log_row(claim: queue.Claim, made_of: inputs.Inputs) -> SyncLog:
     listing = claim.listing
-    return SyncLog.objects.create(
+    return SyncLog(
         tenant_id=listing.tenant_id,
         product_id=listing.product_id or 0,  # what has a number has a product
         connector_id=listing.connector_id,

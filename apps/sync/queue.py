@@ -367,15 +367,15 @@ def sweep() -> int:
 # --- Turns and claims ----------------------------------------------------------------------------------------------
 
 
-def next_turn(calls_max: int) -> turns.Turn | turns.Pause:
-    """Return whose turn it is; lines everything up first when Redis forgot. Raises RedisError."""
-    found = turns.take(calls_max)
+def next_turns(at_most: int, calls_max: int) -> list[turns.Turn] | turns.Pause:
+    """Return whose turn it is, up to so many; lines everything up first when Redis forgot. Raises RedisError."""
+    found = turns.take_several(at_most, calls_max)
     if isinstance(found, turns.Pause) and found.is_lost:
         with slot("sync.line_up") as is_mine:
             if not is_mine:
                 return turns.Pause(1.0)  # another worker is at it
             line_up_due()
-        return turns.take(calls_max)
+        return turns.take_several(at_most, calls_max)
     return found
 
 
@@ -412,8 +412,8 @@ CLAIM = f"""
 WITH due AS (
     SELECT l.id, l.due_at, l.lease_expires_at IS NOT NULL AS was_interrupted
       FROM integracao_anuncio l JOIN integracao_conector c ON c.id = l.connector_id
-     WHERE l.id = %s AND {IS_RUNNING} AND {IS_DUE} AND l.held_at IS NULL
-       FOR UPDATE OF l SKIP LOCKED
+     WHERE l.id = ANY(%s) AND {IS_RUNNING} AND {IS_DUE} AND l.held_at IS NULL
+     ORDER BY l.id FOR UPDATE OF l SKIP LOCKED
 )
 UPDATE integracao_anuncio l
    SET lease_id = gen_random_uuid(), lease_expires_at = now() + make_interval(secs => %s),
@@ -426,14 +426,14 @@ RETURNING set_config('synchronous_commit', 'off', true), due.was_interrupted, du
 # together with the claim. A claim that a crash of the database takes back leaves the listing due.
 
 
-def claim(listing_id: int) -> Claim | None:
-    """Claim a listing; None when it need not, or must not, be told now."""
+def claim(listing_ids: Sequence[int]) -> list[Claim]:
+    """Claim listings; without those that need not, or must not, be told now."""
     with connection.cursor() as cursor:
-        cursor.execute(CLAIM, [listing_id, LEASE_SECONDS])
-        row = cursor.fetchone()
-    if row is None:
-        return None
-    _commit, was_interrupted, due_at, *values = row
+        cursor.execute(CLAIM, [list(listing_ids), LEASE_SECONDS])
+        return [_claim(*row) for row in cursor]
+
+
+def _claim(_commit: str, was_interrupted: bool, due_at: datetime | None, *values: Any) -> Claim:
     listing = Listing.from_db(DEFAULT_DB_ALIAS, LISTING, values[: len(LISTING)])
     listing.connector = Connector.from_db(DEFAULT_DB_ALIAS, CONNECTOR, values[len(LISTING) :])
     return Claim(listing, was_interrupted, due_at)

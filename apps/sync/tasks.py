@@ -1,20 +1,21 @@
 """What wakes the sync. A tick finds its work in PostgreSQL, so a lost or doubled message is harmless."""
 
 import time
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from queue import Empty, SimpleQueue
 
 import structlog
 from celery import shared_task
 from django.conf import settings
-from django.db import connection
+from django.db import InterfaceError, OperationalError, connection
 from redis import RedisError
 
 from apps.common import partitions
 from apps.common.slots import slot
-from apps.sync import pricing, push, queue
+from apps.sync import pricing, push, queue, turns
 from apps.sync.models import SyncLog
-from apps.sync.turns import Turn
+from apps.sync.turns import Pause
 
 log = structlog.get_logger(__name__)
 
@@ -82,48 +83,98 @@ def keep_log_months() -> None:
 def drain(ends_at: float) -> None:
     """Tell numbers and follow the ledger until nothing was due for a while, or `ends_at` (monotonic seconds).
 
-    One after the other while that is enough; when more wait, `SYNC_THREADS` at a time, for nearly all of a call is
-    waiting for the channel. The threads stay while there is traffic: a new one connects to PostgreSQL and to the
+    This thread takes turns, for as many listings at once as somebody is free to call for, and computes their numbers;
+    a crew of `SYNC_THREADS` makes the calls, for nearly all of a call is waiting for the channel. A number that comes
+    alone is told right here. The crew stays while there is traffic: a new thread connects to PostgreSQL and to the
     channel first, and that costs more than a push.
     """
-    crew: list[Future[None]] = []
     with ThreadPoolExecutor(settings.SYNC_THREADS, "push") as pool:
-        for turn in _turns(ends_at, follows=True):
-            if turn.left and all(thread.done() for thread in crew):
-                _raise_first(crew)
-                crew = [pool.submit(_push_in_thread, ends_at) for _ in range(settings.SYNC_THREADS - 1)]
-    _raise_first(crew)
+        crew = Crew(pool)
+        try:
+            _hand_out(crew, ends_at)
+        finally:
+            crew.go_home()
 
 
-def _raise_first(crew: Sequence[Future[None]]) -> None:
-    for thread in crew:
-        thread.result()
-
-
-def _push_in_thread(ends_at: float) -> None:
-    try:
-        for _turn in _turns(ends_at):
-            pass
-    finally:
-        connection.close()
-
-
-def _turns(ends_at: float, *, follows: bool = False) -> Iterator[Turn]:
-    """Take turns and tell them; yield each. Ends when there is none at first, or none for `LINGER_SECONDS` after one.
-
-    follows: look for what moved, now and then.
-    """
+def _hand_out(crew: "Crew", ends_at: float) -> None:
     calls_max = max(1, PUSH_SLOTS * settings.SYNC_THREADS * 3 // 4)  # so a channel that hangs leaves room for another
     look_at = stays_until = time.monotonic()
     while (now := time.monotonic()) < ends_at:
-        if follows and now >= look_at:
+        if now >= look_at:
             queue.follow()
             look_at = time.monotonic() + LOOK_EVERY_SECONDS
-        turn = push.push_next(calls_max)
-        if isinstance(turn, Turn):
-            stays_until = time.monotonic() + LINGER_SECONDS
-            yield turn
-        elif now >= stays_until:
-            return
+        found = queue.next_turns(crew.free, calls_max) if crew.free else Pause(LOOK_EVERY_SECONDS)
+        if isinstance(found, Pause):
+            if now >= stays_until and not crew.is_busy:
+                return
+            crew.wait(min(found.seconds or LOOK_EVERY_SECONDS, LOOK_EVERY_SECONDS))
+            continue
+        jobs = push.begin(found)
+        if len(jobs) == 1 and not crew.is_busy and not found[-1].left:
+            crew.do(jobs[0])
         else:
-            time.sleep(min(turn.seconds or LOOK_EVERY_SECONDS, LOOK_EVERY_SECONDS))
+            for job in jobs:
+                crew.hand(job)
+        crew.wait(0)
+        stays_until = time.monotonic() + LINGER_SECONDS
+
+
+class Crew:
+    """Threads that finish jobs, each with connections of its own. `free`: how many have none."""
+
+    def __init__(self, pool: ThreadPoolExecutor) -> None:
+        self.pool = pool
+        self.free = settings.SYNC_THREADS
+        self._started = 0
+        self._jobs: SimpleQueue[push.Job | None] = SimpleQueue()
+        self._done: SimpleQueue[push.Job] = SimpleQueue()
+
+    @property
+    def is_busy(self) -> bool:
+        """Tell whether anybody is at work."""
+        return self.free < settings.SYNC_THREADS
+
+    def do(self, job: push.Job) -> None:
+        """Finish a job in this thread."""
+        try:
+            push.finish(job)
+        finally:
+            turns.end(job.turn, was_used=True)
+
+    def hand(self, job: push.Job) -> None:
+        """Give a job to somebody who is free."""
+        if self._started < settings.SYNC_THREADS - self.free + 1:
+            self._started += 1
+            self.pool.submit(self._work)
+        self.free -= 1
+        self._jobs.put(job)
+
+    def wait(self, seconds: float) -> None:
+        """Wait for a job to be done, for so long at most, and end the turns of all that are."""
+        done: list[push.Job] = []
+        with suppress(Empty):
+            done.append(self._done.get(timeout=seconds) if seconds else self._done.get_nowait())
+            while True:
+                done.append(self._done.get_nowait())
+        self.free += len(done)
+        turns.end_several([job.turn for job in done])
+
+    def go_home(self) -> None:
+        """Let everybody finish what they have, and end their turns."""
+        for _thread in range(self._started):
+            self._jobs.put(None)
+        while self.is_busy:
+            self.wait(LOOK_EVERY_SECONDS)
+
+    def _work(self) -> None:
+        try:
+            while (job := self._jobs.get()) is not None:
+                try:
+                    push.finish(job)
+                except (OperationalError, InterfaceError) as error:  # its lease ends by itself, and it is told again
+                    log.warning("push_waits_for_database", reason=type(error).__name__)
+                    connection.close()
+                finally:
+                    self._done.put(job)
+        finally:
+            connection.close()

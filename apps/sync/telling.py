@@ -4,6 +4,7 @@ The number is computed after whatever had to be read first, right before each wr
 the channel's version is computed again, never repeated (law 6). What is read first, and why, `in_flight` says.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 
 from django.conf import settings
@@ -79,6 +80,24 @@ def begin(listing: Listing) -> "Telling | None":
         anchor = in_flight.anchor(sharing_ids)
         found = inputs.read(listing.pk)
     return None if found is None else Telling(listing, found, has_depots, is_all_read, sharing_ids, anchor)
+
+
+def begin_together(listings: Collection[Listing]) -> dict[int, "Telling"]:
+    """Do the same for several at once, by listing: one trip to the database instead of one each.
+
+    Only for those that share their stock with no other listing and have no depots; without those whose number is not
+    known.
+    """
+    ids = [listing.pk for listing in listings]
+    is_all_read = {account: in_flight.take_in(account) for account in {one.connector_id for one in listings}}
+    with in_flight.snapshot():
+        anchors = in_flight.anchors(ids)
+        found = inputs.read_many(ids)
+    return {
+        one.pk: Telling(one, found[one.pk], False, is_all_read[one.connector_id], [one.pk], anchors[one.pk])
+        for one in listings
+        if one.pk in found
+    }
 
 
 def send(telling: "Telling") -> Sent:

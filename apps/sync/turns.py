@@ -5,8 +5,8 @@ What is lost here is lined up again from there (`queue`), what is here too often
 two sorted sets of the same listings: by risk, lower first (`risk.score`), and by since when they wait. A third holds
 the calls under way. The accounts stand in a ring, the one served longest ago first: none waits for another.
 
-**One script takes a turn**: the account at the head of the ring that has a listing waiting, a call left in its budget
-(`connectors.budget`), and fewer than its share of calls under way. A share of the budget is left to reads of orders;
+**One script takes turns**: for each the account at the head of the ring that has a listing waiting, a call left in its
+budget (`connectors.budget`), and fewer than its share of calls under way. A share of the budget is left to order reads;
 when those take all of it, pushes still have as large a share of the rate. Of that account it takes the riskiest
 listing, or, one turn in `STARVED_SHARE`, the one that waited longest, if that is longer than `STARVED_SECONDS` and
 nothing waits that is sold out: under a short quota the dangerous keep going first, and nothing waits for ever.
@@ -14,7 +14,7 @@ nothing waits that is sold out: under a short quota the dangerous keep going fir
 
 import uuid
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from functools import cache
 
@@ -65,13 +65,30 @@ class Pause:
     is_lost: bool = False
 
 
+END = (
+    budget.REFILL
+    + f"""
+local now, how = tonumber(ARGV[1]), ARGV[2]
+for number = 3, #ARGV, 2 do
+  local connector, call_id = ARGV[number], ARGV[number + 1]
+  local was_under_way = redis.call('ZREM', 'saldo:sync:' .. connector .. ':calls', call_id)
+  if was_under_way == 1 and how == 'unused' then
+    local bucket = '{budget.KEY}' .. connector
+    local tokens, rate, capacity = refill(bucket, now)
+    keep(bucket, now, math.min(capacity, tokens + 1), rate)
+  end
+end
+"""
+)
+
 TAKE = (
     budget.REFILL
     + f"""
-local now, calls_max, call_id = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3]
+local now, calls_max, call_id, at_most = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4])
 if redis.call('EXISTS', '{LINED_UP}') == 0 then return {{'lost'}} end
-local pause = -1
+local pause, taken = -1, {{'turns'}}
 local function wait(seconds) if pause < 0 or seconds < pause then pause = seconds end end
+local function take(call_id)
 for _, connector in ipairs(redis.call('ZRANGE', '{RING}', 0, -1)) do
   local queue = 'saldo:sync:' .. connector
   local risk, since, calls, bucket = queue .. ':risk', queue .. ':since', queue .. ':calls', '{budget.KEY}' .. connector
@@ -100,26 +117,18 @@ for _, connector in ipairs(redis.call('ZRANGE', '{RING}', 0, -1)) do
       redis.call('ZADD', '{RING}', turn, connector)
       keep(bucket, now, math.max(-capacity, tokens - 1), rate)
       redis.call('HSET', bucket, 'turn_at', ARGV[1])
-      return {{'turn', connector, listing, waiting - 1}}
+      for _, value in ipairs({{connector, listing, call_id, waiting - 1}}) do table.insert(taken, value) end
+      return true
     end
   end
 end
+end
+for number = 1, at_most do if not take(call_id .. ':' .. number) then break end end
+if #taken > 1 then return taken end
 return {{'pause', tostring(pause)}}
 """
 )
-
-END = (
-    budget.REFILL
-    + """
-local queue = 'saldo:sync:' .. ARGV[1]
-local was_under_way = redis.call('ZREM', queue .. ':calls', ARGV[2])
-if was_under_way == 1 and ARGV[3] == 'unused' then
-  local bucket, now = KEYS[1], tonumber(ARGV[4])
-  local tokens, rate, capacity = refill(bucket, now)
-  keep(bucket, now, math.min(capacity, tokens + 1), rate)
-end
-"""
-)
+"""One turn after another, each for whoever it would be the turn of if they were taken one by one."""
 
 
 def line_up(waiting: Iterable[Waiting], ceilings: dict[int, float], *, is_everything: bool = False) -> None:
@@ -148,11 +157,16 @@ def line_up(waiting: Iterable[Waiting], ceilings: dict[int, float], *, is_everyt
 
 def take(calls_max: int) -> Turn | Pause:
     """Take the next turn. calls_max: how many calls of one account may be under way at once. Raises RedisError."""
-    call_id = uuid.uuid4().hex
-    found, *rest = _take()(args=[budget.clock(), calls_max, call_id])
-    if found == "turn":
-        connector_id, listing_id, left = rest
-        return Turn(int(connector_id), int(listing_id), call_id, int(left))
+    found = take_several(1, calls_max)
+    return found if isinstance(found, Pause) else found[0]
+
+
+def take_several(at_most: int, calls_max: int) -> list[Turn] | Pause:
+    """Take up to so many turns, at least one; or tell why there is none. Raises RedisError."""
+    found, *rest = _take()(args=[budget.clock(), calls_max, uuid.uuid4().hex, at_most])
+    if found == "turns":
+        fours = (rest[first : first + 4] for first in range(0, len(rest), 4))
+        return [Turn(int(account), int(listing), call_id, int(left)) for account, listing, call_id, left in fours]
     if found == "lost":
         return Pause(None, is_lost=True)
     seconds = float(rest[0])
@@ -161,8 +175,14 @@ def take(calls_max: int) -> Turn | Pause:
 
 def end(turn: Turn, *, was_used: bool) -> None:
     """End a turn; one that made no call gives it back. Raises RedisError."""
-    how = "used" if was_used else "unused"
-    _end()(keys=[f"{budget.KEY}{turn.connector_id}"], args=[turn.connector_id, turn.call_id, how, budget.clock()])
+    end_several([turn], were_used=was_used)
+
+
+def end_several(turns: Collection[Turn], *, were_used: bool = True) -> None:
+    """End turns; what made no call is given back. Raises RedisError."""
+    how = "used" if were_used else "unused"
+    if turns:
+        _end()(args=[budget.clock(), how, *(word for turn in turns for word in (turn.connector_id, turn.call_id))])
 
 
 def leave(connector_id: int, listing_ids: Iterable[int]) -> None:

@@ -21,10 +21,11 @@ POINTS: Points = {
     "the details are written, the stock not followed": ("apps.events.inbox._finish", True),
     "the listings are marked, not committed": ("apps.sync.queue._mark_due", True),
     "the ledger is followed": ("apps.sync.queue.follow", True),
-    "the listing is claimed": ("apps.sync.push._push", False),
+    "the listing is claimed": ("apps.sync.push._compute", False),
+    "the log is opened, nothing handed on": ("apps.sync.push._compute", True),
     "the log is opened, the call not made": ("apps.sync.telling.send", False),
     "the number is put, the log not finished": ("apps.sync.telling.send", True),
-    "log and claim are ended, not committed": ("apps.sync.push._settle", True),
+    "log and claim are ended": ("apps.sync.push._settle", True),
     "the push is settled": ("apps.sync.push._push", True),
 }
 

@@ -139,10 +139,9 @@ def test_each_way_of_becoming_due_has_its_word() -> None:
 
     def claimed() -> tuple[str, bool, bool]:
         same.update(due_at=PAST)
-        claim = queue.claim(listing.pk)
-        assert claim is not None
+        (claim,) = queue.claim([listing.pk])
         same.update(lease_id=None, lease_expires_at=None)
-        return claim.trigger, claim.movement_id is not None, claim.due_at is not None
+        return claim.listing.due_trigger, claim.listing.cause_movement_id is not None, claim.due_at is not None
 
     factories.stocked(listing.product, factories.LocationFactory(tenant=listing.tenant), 5)
     queue.follow()
@@ -162,9 +161,10 @@ def test_who_asks_for_what_waits_already_leaves_its_cause() -> None:
     queue.follow()
     queue.mark_now(Listing.objects.all())
     Listing.objects.update(due_at=PAST)
-    claim = queue.claim(listing.pk)
-    assert claim is not None
-    assert (claim.trigger, claim.movement_id is not None, claim.trace_id is not None) == ("manual", True, True)
+    claimed = queue.claim([listing.pk])[0].listing
+    assert claimed.due_trigger == "manual"
+    assert claimed.cause_movement_id is not None
+    assert claimed.cause_trace_id is not None
 
 
 @pytest.mark.django_db
@@ -173,8 +173,7 @@ def test_a_lease_that_ran_out_keeps_what_made_it_due() -> None:
     factories.stocked(listing.product, factories.LocationFactory(tenant=listing.tenant), 5)
     queue.sweep()
     Listing.objects.update(due_at=PAST)
-    queue.claim(listing.pk)
+    queue.claim([listing.pk])
     Listing.objects.update(lease_expires_at=PAST)
-    claim = queue.claim(listing.pk)
-    assert claim is not None
-    assert (claim.trigger, claim.was_interrupted, claim.due_at) == ("sweep", True, None)
+    (claim,) = queue.claim([listing.pk])
+    assert (claim.listing.due_trigger, claim.was_interrupted, claim.due_at) == ("sweep", True, None)

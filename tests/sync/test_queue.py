@@ -15,7 +15,7 @@ from apps.inventory import ledger
 from apps.inventory.models import Batch, Location, Movement, Product
 from apps.sync import queue, turns
 from apps.sync.models import SalesRate
-from apps.sync.turns import Turn
+from apps.sync.turns import Pause
 from apps.tenants.models import Tenant
 
 PAST = Now() - timedelta(minutes=1)  # by the database's clock, whenever the test runs
@@ -124,7 +124,7 @@ def test_a_stopped_connector_is_left_alone(desk: Desk, status: str) -> None:
     Connector.objects.update(status=status)
     assert queue.sweep() == 0
     Listing.objects.update(due_at=PAST)
-    assert queue.claim(desk.listing.pk) is None
+    assert queue.claim([desk.listing.pk]) == []
 
 
 def test_a_number_the_channel_keeps_itself_is_never_due(desk: Desk) -> None:
@@ -135,15 +135,15 @@ def test_a_number_the_channel_keeps_itself_is_never_due(desk: Desk) -> None:
 
 def test_a_claim_is_exclusive_until_it_ends(desk: Desk) -> None:
     Listing.objects.update(due_at=PAST)
-    claim = queue.claim(desk.listing.pk)
-    assert claim is not None
-    assert (claim.listing_id, claim.attempt, claim.was_interrupted) == (desk.listing.pk, 1, False)
-    assert queue.claim(desk.listing.pk) is None
+    (claim,) = queue.claim([desk.listing.pk])
+    assert (claim.listing.pk, claim.listing.attempts, claim.was_interrupted) == (desk.listing.pk, 1, False)
+    assert claim.listing == Listing.objects.get()
+    assert claim.listing.connector.name == Listing.objects.get().connector.name
+    assert queue.claim([desk.listing.pk]) == []
     Listing.objects.update(due_at=PAST)  # the stock moved meanwhile
-    assert queue.claim(desk.listing.pk) is None
+    assert queue.claim([desk.listing.pk]) == []
     Listing.objects.update(lease_expires_at=PAST)
-    again = queue.claim(desk.listing.pk)
-    assert again is not None
+    (again,) = queue.claim([desk.listing.pk])
     assert again.was_interrupted
     assert again.lease_id != claim.lease_id
 
@@ -196,11 +196,11 @@ def test_a_listing_cannot_join_two_tenants(desk: Desk) -> None:
 
 def next_listing() -> int | None:
     """Return whose turn it is, without telling anything; None when it is nobody's."""
-    turn = queue.next_turn(1000)
-    if not isinstance(turn, Turn):
+    found = queue.next_turns(1, 1000)
+    if isinstance(found, Pause):
         return None
-    turns.end(turn, was_used=False)
-    return turn.listing_id
+    turns.end(found[0], was_used=False)
+    return found[0].listing_id
 
 
 def sell(desk: Desk, quantity: int, *, source: str = "pos", kind: str = Movement.Kind.SALE) -> None:

@@ -6,7 +6,6 @@ from apps.connectors.models import Connector, Listing
 from apps.inventory import ledger
 from apps.inventory.models import Location, Movement, Product
 from apps.sync import queue, turns, waves
-from apps.sync.turns import Turn
 from apps.tenants.models import Tenant
 
 
@@ -34,11 +33,11 @@ class Shop:
         while queue.follow():
             pass
         queue.line_up_due()
-        while isinstance(turn := queue.next_turn(100), Turn):
-            turns.end(turn, was_used=False)
-            if (claim := queue.claim(turn.listing_id)) is not None:
-                number = queue.target_of(claim.listing_id)
-                Listing.objects.filter(pk=claim.listing_id).update(
+        while isinstance(taken := queue.next_turns(100, 100), list):
+            turns.end_several(taken, were_used=False)
+            for claim in queue.claim([turn.listing_id for turn in taken]):
+                number = queue.target_of(claim.listing.pk)
+                Listing.objects.filter(pk=claim.listing.pk).update(
                     accepted_quantity=number, lease_id=None, lease_expires_at=None
                 )
 
