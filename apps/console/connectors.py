@@ -55,7 +55,12 @@ def index(request: HttpRequest) -> HttpResponse:
     rows = access.owned(request, accounts.annotate(**COUNTS).order_by("name", "id"))
     found = breaker.states(row.pk for row in rows)
     left_alone = {pk for pk, state in found.items() if state is not breaker.State.CLOSED}
-    return render(request, "console/connectors.html", {"connectors": rows, "left_alone": left_alone})
+    context = {
+        "connectors": rows,
+        "left_alone": left_alone,
+        "people": people_named(request, (row.paused_by for row in rows)),
+    }
+    return render(request, "console/connectors.html", context)
 
 
 @login_required

@@ -1,0 +1,52 @@
+"""Odd states and bad input: what people and browsers send by mistake or on purpose is never a fault of ours."""
+
+from typing import Any
+
+import pytest
+from django.urls import reverse
+
+from apps.sync import pausing
+from tests import factories
+from tests.console.test_everybody import factories_shop
+from tests.console.test_pages import Shop, signed_in
+
+pytestmark = pytest.mark.django_db
+
+FORM = "application/x-www-form-urlencoded"
+
+
+@pytest.fixture
+def shop() -> Shop:
+    return factories_shop("Alice")
+
+
+@pytest.fixture
+def admin(shop: Shop) -> Any:
+    return signed_in(factories.member(shop.tenant, "ADMIN"))
+
+
+def test_more_than_a_form_takes_is_refused_in_words(admin: Any, shop: Shop) -> None:
+    address = reverse("console:adjust", args=[shop.log.product_id])
+    pasted = admin.post(address, "note=" + "x" * 3_000_000, content_type=FORM)
+    crowded = admin.post(address, "&".join(f"a{n}=1" for n in range(1001)), content_type=FORM)
+    for answer in (pasted, crowded):
+        assert answer.status_code == 413
+        page = answer.content.decode()
+        assert ">413<" in page
+        assert answer["X-Trace-Id"] in page
+
+
+def test_what_cannot_be_read_is_refused_in_words(admin: Any, shop: Shop) -> None:
+    answer = admin.get(reverse("console:stock"), headers={"host": "elsewhere.example"})
+    assert answer.status_code == 400
+    assert answer["X-Trace-Id"] in answer.content.decode()
+
+
+def test_a_paused_account_is_listed_with_who_paused_it(admin: Any, shop: Shop) -> None:
+    colleague = factories.member(shop.tenant, "GESTOR", first_name="Beatriz", last_name="")
+    pausing.pause(shop.connector, reason="férias coletivas", actor=f"user:{colleague.pk}")
+    answer = admin.get(reverse("console:connectors"))
+    assert answer.status_code == 200
+    page = answer.content.decode()
+    assert "férias coletivas" in page
+    assert "Beatriz" in page
