@@ -38,4 +38,5 @@ urlpatterns = [
     path("metrics", metrics.metrics, name="metrics"),
 ]
 
+handler400 = "apps.console.failures.bad_request"
 handler500 = "apps.console.failures.server_error"
