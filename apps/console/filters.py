@@ -135,7 +135,7 @@ class SyncFilters(Filters):
 
     def until_day(self, rows: QuerySet[SyncLog], name: str, value: date) -> QuerySet[SyncLog]:
         """Keep tries up to the end of a day."""
-        return rows.filter(timestamp__lt=timezone.make_aware(datetime.combine(value + timedelta(days=1), time.min)))
+        return rows.filter(timestamp__lte=timezone.make_aware(datetime.combine(value, time.max)))
 
 
 class EventFilters(Filters):

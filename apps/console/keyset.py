@@ -140,4 +140,8 @@ def _cursor(texts: Sequence[object], order: Sequence[str]) -> list[object] | Non
     except (ValueError, binascii.Error, RecursionError):
         return None
     fits = isinstance(values, list) and len(values) == len(order)
-    return values if fits and all(isinstance(value, str | int) for value in values) else None
+    return values if fits and all(_can_be_compared(value) for value in values) else None
+
+
+def _can_be_compared(value: object) -> bool:
+    return isinstance(value, int) or (isinstance(value, str) and "\x00" not in value)  # no text of PostgreSQL has one

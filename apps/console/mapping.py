@@ -219,7 +219,7 @@ def confirm(request: HttpRequest, pk: str) -> HttpResponse:
     """Let a planned job begin. A plan with refused lines needs a second yes: that those are left out."""
     access.require(request, "mappings:import")
     job = _job_or_404(request, pk)
-    count = request.POST.get("count", "")
+    count = request.POST.get("count", "")[:18]
     if mapping_jobs.progress(job).failed and job.status == Status.PROPOSED and not request.POST.get("leaves_out"):
         text = _("Some lines are refused. Say that they are left out, or correct the file and send it again.")
         return _job_page(request, job, refusal=text, status=422)

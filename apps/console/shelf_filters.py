@@ -42,6 +42,11 @@ def start_of(day: date) -> datetime:
     return timezone.make_aware(datetime.combine(day, time.min))
 
 
+def end_of(day: date) -> datetime:
+    """Return the last moment of a day as the reader's calendar has it; the calendar's very last day has one, too."""
+    return timezone.make_aware(datetime.combine(day, time.max))
+
+
 class OfPlaces(Filters):
     """Filters of rows that name a product and a place."""
 
@@ -59,7 +64,7 @@ class OfPlaces(Filters):
 
     def until_day(self, rows: QuerySet[Any], name: str, value: date) -> QuerySet[Any]:
         """Keep rows up to the end of a day."""
-        return rows.filter(**{f"{self.MOMENT}__lt": start_of(value + timedelta(days=1))})
+        return rows.filter(**{f"{self.MOMENT}__lte": end_of(value)})
 
 
 class StockFilters(Filters):

@@ -329,7 +329,7 @@ def choose_tenant(request: HttpRequest) -> HttpResponse:
     """Work in another of the person's tenants from now on."""
     chosen = request.POST.get("tenant", "")
     mine = Membership.objects.filter(user=request.user) if request.user.is_authenticated else Membership.objects.none()
-    if chosen.isdecimal() and mine.filter(tenant_id=int(chosen)).exists():
+    if chosen.isdecimal() and len(chosen) < 19 and mine.filter(tenant_id=int(chosen)).exists():
         request.session[access.SESSION_KEY] = int(chosen)
     return redirect("home")
 
