@@ -28,7 +28,7 @@ from apps.console.templatetags.console import number
 from apps.inventory import ledger
 from apps.inventory.ledger import Move, Posted
 from apps.inventory.models import Balance, Movement, Product, Reservation, Transfer
-from apps.inventory.refusals import InsufficientStock, KeyReused, LedgerError, VersionMismatch
+from apps.inventory.refusals import InsufficientStock, KeyInFlight, KeyReused, LedgerError, VersionMismatch
 from apps.tenants import access
 from apps.tenants.models import Tenant
 
@@ -293,6 +293,11 @@ def _refused(
     text = refusal.detail
     if isinstance(refusal, KeyReused):
         text = _("This form was sent before and its change was made. Open the page again for another change.")
+    elif isinstance(refusal, KeyInFlight):  # a double click: the page of the second one is what the browser shows
+        text = _(
+            "This form was sent a moment ago and its change is being made: once, however often it is sent. "
+            "Open the product's page to see it."
+        )
     context = {
         "refusal": text,
         "holds": holds,

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from django.http import HttpResponse
+from django.db import connection
 from django.test import Client
 from django.urls import reverse
 
@@ -120,6 +121,26 @@ def test_a_form_that_is_sent_twice_counts_once(alice: Client, product: Product, 
     assert page.confirm().status_code == 302
     assert on_hand(product, place) == 9
     assert Movement.objects.filter(product=product, kind="ADJUSTMENT").count() == 1
+
+
+def test_a_double_click_says_that_the_change_is_being_made(alice: Client, product: Product, place: Location) -> None:
+    page = Page(alice, "adjust", product.pk)
+    page.look(location=place.pk, reason="correction", how="total", units=9)
+    seen, key = page.answer, f"{product.tenant_id}/console:{page.typed['key']}"
+    first = connection.copy()
+    try:
+        first.set_autocommit(False)
+        with first.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [key])
+        assert page.confirm().status_code == 409
+    finally:
+        first.rollback()
+        first.close()
+    assert "This form was sent a moment ago" in page.text
+    assert on_hand(product, place) == 12
+    page.answer = seen
+    assert page.confirm().status_code == 302
+    assert on_hand(product, place) == 9
 
 
 def test_stock_that_moved_meanwhile_is_a_409_that_says_what_happened_and_keeps_what_was_typed(
