@@ -60,11 +60,14 @@ def _count_seconds(heading: str, started: float, done: threading.Event) -> None:
         say(f"\r{heading}{time.monotonic() - started:5.0f} s", end="")
 
 
-def tail(log: Path, *, lines: int = TAIL_LINES) -> str:
-    """Return the last `lines` lines of a log file, indented, with the path of the whole."""
+def tail(log: Path, *, lines: int = TAIL_LINES, since: int = 0) -> str:
+    """Return the last `lines` lines of a log file, indented, with the path of the whole.
+
+    since: bytes that were in it before; what an earlier start wrote is no reason for this one's end.
+    """
     try:
         with log.open("rb") as file:
-            file.seek(max(0, os.fstat(file.fileno()).st_size - 64_000))
+            file.seek(max(since, os.fstat(file.fileno()).st_size - 64_000))
             last = file.read().decode(errors="replace").splitlines()[-lines:]
     except OSError:
         last = []

@@ -139,6 +139,12 @@ class Child:
         self.identity = identity
         self.exit_code: int | None = None
         self._process: subprocess.Popen[bytes] | None = None
+        self._log_bytes_before = 0
+
+    @property
+    def last_words(self) -> str:
+        """Return the end of what the process wrote into its log since it was started last."""
+        return tail(self.log, since=self._log_bytes_before)
 
     @property
     def pid(self) -> int:
@@ -164,6 +170,7 @@ class Child:
         self.exit_code = None
         try:
             with open_log(self.log) as log, open_log(self.output or self.log) as output:
+                self._log_bytes_before = os.fstat(log.fileno()).st_size
                 # A session of its own: Ctrl-C in the terminal must reach the launcher only, which stops in order.
                 self._process = subprocess.Popen(
                     self.command,
@@ -230,7 +237,7 @@ class Child:
             self.stop()
         if not ended or self.exit_code != 0:
             fate = f"ended with exit code {self.exit_code}" if ended else f"was not done after {seconds:.0f} s"
-            raise LauncherError(f"{self.name} {fate}:\n{tail(self.log)}")
+            raise LauncherError(f"{self.name} {fate}:\n{self.last_words}")
 
 
 class Supervisor:
@@ -268,7 +275,7 @@ class Supervisor:
             if deaths >= QUICK_DEATHS_LIMIT:
                 raise LauncherError(
                     f"{child.name} died {deaths} times in a row, the last time with exit code {child.exit_code}; "
-                    f"everything is stopped. The end of its log says why:\n{tail(child.log)}"
+                    f"everything is stopped. The end of its log says why:\n{child.last_words}"
                 )
             delay = RESTART_DELAYS_SECONDS[deaths - 1]
             self._due[child.name] = now + delay

@@ -26,7 +26,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from scripts.launcher import VENV, machine
-from scripts.launcher.console import LauncherError, tail
+from scripts.launcher.console import LauncherError
 from scripts.launcher.processes import Child
 
 SOCKET_PATH_LIMIT_BYTES = 100  # AF_UNIX takes 107 on Linux and 103 on macOS, and PostgreSQL adds a lock file's suffix
@@ -81,7 +81,8 @@ class Server(Child):
         while not self.is_ready():
             if not self.is_running() or time.monotonic() > deadline:
                 self.kill()
-                raise LauncherError(f"{self.label} did not start on {self.data}. The end of its log:\n{tail(self.log)}")
+                words = self.last_words
+                raise LauncherError(f"{self.label} did not start on {self.data}. The end of its log:\n{words}")
             time.sleep(0.01)
 
     def is_running(self) -> bool:

@@ -141,6 +141,16 @@ def test_a_log_that_has_grown_too_large_is_moved_aside(make_child: MakeChild) ->
     assert child.log.with_suffix(".old").stat().st_size == LOG_SIZE_LIMIT_BYTES + 1
 
 
+def test_a_failure_shows_its_own_words_and_not_those_of_the_start_before(tmp_path: Path) -> None:
+    for word in ("first", "second"):
+        command = [sys.executable, "-c", f"raise SystemExit('the {word} reason')"]
+        child = Child("migrate", command, environment=dict(os.environ), log=tmp_path / "migrate.log")
+        with pytest.raises(LauncherError, match=f"the {word} reason") as failure:
+            child.run(seconds=20)
+    assert "the first reason" not in str(failure.value)
+    assert "the first reason" in child.log.read_text()
+
+
 LAUNCHER = """
 import os, sys, time
 from pathlib import Path
