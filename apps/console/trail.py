@@ -1,7 +1,7 @@
 """The audit trail: who did what to which thing, newest first, with what was before and after."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar
@@ -42,6 +42,7 @@ DEEDS: dict[str, str | Promise] = {
     "connector.secret_replaced": gettext_lazy("Account's secret replaced"),
     "connector.shadow_entered": gettext_lazy("Shadow mode begun"),
     "connector.shadow_left": gettext_lazy("Shadow mode ended"),
+    "demo.troubles": gettext_lazy("Demonstration's troubles brought about"),
     "depots_chosen": gettext_lazy("Depots chosen"),
     "divergence.heeded": gettext_lazy("Divergence heeded again"),
     "divergence.ignored": gettext_lazy("Divergence ignored"),
@@ -224,19 +225,20 @@ def index(request: HttpRequest) -> HttpResponse:
     """Who did what."""
     access.require(request, "audit:read")
     colleagues = access.owned(request, Membership.objects.select_related("user")).order_by("user__username")
-    named = [(f"user:{one.user_id}", one.user.get_full_name() or one.user.get_username()) for one in colleagues]
+    choices = [(f"user:{one.user_id}", one.user.get_full_name() or one.user.get_username()) for one in colleagues]
     filters = TrailFilters(
-        request.GET, access.owned(request, AuditEntry.objects.all()), request=request, colleagues=named
+        request.GET, access.owned(request, AuditEntry.objects.all()), request=request, colleagues=choices
     )
     page = page_of(request, filters.qs, "id")
-    people = people_named(request, (name for row in page.rows for name in (row.actor, row.subject)))
+    named = (name for row in page.rows for name in (row.actor, row.subject, *_people_in(row.details)))
+    people = people_named(request, named)
     context = {
         "filters": filters,
         "page": page,
         "people": people,
         "deeds": {row.pk: DEEDS.get(row.action, row.action) for row in page.rows},
         "subjects": {row.pk: subject_of(row, people) for row in page.rows},
-        "lines": {row.pk: list(lines_of(row.details)) for row in page.rows},
+        "lines": {row.pk: list(lines_of(row.details, people)) for row in page.rows},
     }
     return render(request, "console/trail.html", context)
 
@@ -251,30 +253,53 @@ def subject_of(row: AuditEntry, people: dict[str, str]) -> tuple[str, str]:
     return words, address
 
 
-def lines_of(details: dict[str, Any]) -> Iterable[Line]:
-    """Return a deed's details one by one: `{"changes": {name: [before, after]}}`, and facts beside it."""
+def lines_of(details: dict[str, Any], people: Mapping[str, str]) -> Iterable[Line]:
+    """Return a deed's details one by one: `{"changes": {name: [before, after]}}`, and facts beside it.
+
+    people: the names of actors (`user:7`) that the details may hold.
+    """
     for name, value in details.items():
         if name == "changes" and isinstance(value, dict):
             for part, pair in value.items():
                 is_pair = isinstance(pair, list) and len(pair) == 2
                 words = str(PARTS.get(part, part))
-                yield Line(words, _plain(pair[0]), _plain(pair[1])) if is_pair else Line(words, None, _plain(pair))
+                before, after = (_plain(pair[0], people), pair[1]) if is_pair else (None, pair)
+                yield Line(words, before, _plain(after, people))
         else:
-            yield Line(str(PARTS.get(name, name)), None, _plain(value))
+            yield Line(str(PARTS.get(name, name)), None, _plain(value, people))
 
 
-def _plain(value: Any) -> str:
+def _people_in(details: dict[str, Any]) -> Iterator[str]:
+    """Yield the actors among the values before and after."""
+    changes = details.get("changes")
+    for pair in changes.values() if isinstance(changes, dict) else ():
+        yield from (value for value in pair if isinstance(value, str)) if isinstance(pair, list) else ()
+
+
+def _plain(value: Any, people: Mapping[str, str]) -> str:
     if value is None or value == "" or value == []:
         return "—"
     if isinstance(value, bool):
         return _("yes") if value else _("no")
     if isinstance(value, dict):
-        return ", ".join(f"{key}: {_plain(inner)}" for key, inner in value.items())
+        return ", ".join(f"{key}: {_plain(inner, people)}" for key, inner in value.items())
     if isinstance(value, list):
-        return ", ".join(_plain(inner) for inner in value)
+        return ", ".join(_plain(inner, people) for inner in value)
     text = str(value)
+    if text in people:
+        return people[text]
     if text in PROOFS:
         return str(PROOFS[text])
     if text in Membership.Role.values:
         return str(Membership.Role(text).label)
-    return moments.in_full(datetime.fromisoformat(text)) if MOMENT.fullmatch(text) else text
+    return _moment(text) or text
+
+
+def _moment(text: str) -> str:
+    """Return a moment in words; "" for any other text, also one that a person typed to look like a moment."""
+    if not MOMENT.fullmatch(text):
+        return ""
+    try:
+        return moments.in_full(datetime.fromisoformat(text))
+    except (ValueError, OverflowError):
+        return ""

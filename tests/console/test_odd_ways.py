@@ -1,17 +1,24 @@
 """Odd states and bad input: what people and browsers send by mistake or on purpose is never a fault of ours."""
 
 import base64
+import html
 import json
 from typing import Any
 
 import pytest
 from django.urls import reverse
 
+from apps.connectors.models import Listing
 from apps.console import mapping_jobs
+from apps.events.models import Reprocess
+from apps.notifications.models import Trouble
 from apps.sync import pausing
+from apps.tenants import audit
 from tests import factories
 from tests.console.test_everybody import factories_shop
+from tests.console.test_home import tile
 from tests.console.test_pages import Shop, signed_in
+from tests.console.test_shelf import english
 
 pytestmark = pytest.mark.django_db
 
@@ -79,3 +86,53 @@ def test_numbers_too_long_to_be_read_are_like_any_wrong_number(admin: Any, shop:
     job = mapping_jobs.plan_chosen(shop.tenant, chosen, actor="user:1")
     assert admin.post(reverse("console:confirm-mapping", args=[job.pk]), {"count": endless}).status_code == 409
     assert admin.get(reverse("console:listings-csv"), {"connector": endless}).status_code == 200
+
+
+def test_a_number_that_a_channel_does_not_take_is_corrected_here_or_capped(shop: Shop) -> None:
+    Listing.objects.filter(pk=shop.listing.pk).update(
+        sync_state=Listing.SyncState.ERROR, last_error_code="quantity_invalid", due_at=None
+    )
+    page = english(shop).get(reverse("console:listing", args=[shop.listing.pk])).content.decode()
+    assert "set a maximum on the listing" in page
+    assert reverse("console:listing-rule", args=[shop.listing.pk]) in page
+
+
+@pytest.mark.parametrize(
+    "reason", ["2026-11-22T10:00:00", "2026-99-99T99:99:99 ou depois", "0001-01-01T00:00:00+14:00"]
+)
+def test_a_reason_that_looks_like_a_moment_is_shown_as_it_was_typed(reason: str, admin: Any, shop: Shop) -> None:
+    answer = admin.post(reverse("console:pause-connector", args=[shop.connector.pk]), {"reason": reason})
+    assert answer.status_code == 302
+    page = admin.get(reverse("console:trail"))
+    assert page.status_code == 200
+    assert reason in html.unescape(page.content.decode())
+
+
+def test_the_audit_trail_names_the_people_among_what_changed(admin: Any, shop: Shop) -> None:
+    colleague = factories.member(shop.tenant, "GESTOR", first_name="Beatriz", last_name="")
+    audit.record(
+        shop.tenant, "command:x", "trouble.seen", "trouble:1", changes={"seen_by": ["", f"user:{colleague.pk}"]}
+    )
+    page = admin.get(reverse("console:trail")).content.decode()
+    assert "<strong>Beatriz</strong>" in page
+
+
+def test_the_start_page_counts_every_pending_matter_as_the_menu_does(shop: Shop) -> None:
+    for cause, connector in (("a", shop.connector), ("b", None)):
+        about = {"tenant": shop.tenant, "connector": connector, "kind": Trouble.Kind.LISTINGS}
+        Trouble.objects.create(**about, cause=cause, count=1)
+    page = english(shop).get(reverse("console:home")).content.decode()
+    assert tile(page, "Pending matters").startswith("bad 2 ")
+    assert '<span class="badge badge-bad">2</span>' in page
+
+
+def test_a_filter_that_cannot_be_read_shows_nothing_and_acts_on_nothing(shop: Shop) -> None:
+    alice = english(shop)
+    for name, filters in (("all-movements", {"trace": "x"}), ("syncs", {"listing": "0"}), ("events", {"period": "x"})):
+        page = alice.get(reverse(f"console:{name}"), filters).content.decode()
+        assert "so no row is shown" in page
+        assert "data-row" not in page
+        assert "data-row" in alice.get(reverse(f"console:{name}")).content.decode()
+    answer = alice.post(reverse("console:plan-events"), {"filters": "period=x", "includes_done": "1"}, follow=True)
+    assert answer.redirect_chain[-1][0] == reverse("console:events")
+    assert not Reprocess.objects.exists()
