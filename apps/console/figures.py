@@ -55,6 +55,7 @@ class Waiting:
     oversells: int
     units_short: int
     divergences: int
+    troubles: int
 
 
 TRIES = """
@@ -65,7 +66,7 @@ SELECT count(*), count(*) FILTER (WHERE status = 'ERROR'), count(*) FILTER (WHER
 """
 
 WAITING = """
-SELECT events.*, numbers.*, oversells.*, divergences.* FROM
+SELECT events.*, numbers.*, oversells.*, divergences.*, troubles.* FROM
     (SELECT count(*), min(since) FROM (
         SELECT greatest(e.received_at, r.created_at) AS since
           FROM integracao_evento e LEFT JOIN reprocessamento r ON r.reprocess_id = e.reprocess_id
@@ -80,7 +81,10 @@ SELECT events.*, numbers.*, oversells.*, divergences.* FROM
          WHERE o.tenant_id = %(tenant)s AND o.closed_at IS NULL LIMIT %(most)s) AS found) AS oversells,
     (SELECT count(*) FROM (
         SELECT FROM divergencia WHERE tenant_id = %(tenant)s AND resolved_at IS NULL AND ignored_at IS NULL
-         LIMIT %(most)s) AS found) AS divergences
+         LIMIT %(most)s) AS found) AS divergences,
+    (SELECT count(*) FROM (
+        SELECT FROM pendencia WHERE tenant_id = %(tenant)s AND closed_at IS NULL
+         LIMIT %(most)s) AS found) AS troubles
 """
 
 

@@ -38,7 +38,6 @@ def index(request: HttpRequest) -> HttpResponse:
             [slot.figures for slot in day],
             figures.told(tenant.pk),
             figures.waiting(tenant.pk),
-            sum(account.trouble_count for account in accounts),
             answer_times.quantile_ms(0.99, hours=24),
         ),
         "accounts": accounts,

@@ -41,7 +41,7 @@ class Tile:
     link: str
 
 
-def tiles(day: list[Hour], told: Told, waiting: Waiting, troubles: int, p99_ms: int | None) -> list[Tile]:
+def tiles(day: list[Hour], told: Told, waiting: Waiting, p99_ms: int | None) -> list[Tile]:
     """Return the tiles of the start page, what harms stock most first.
 
     day: the figures of the last 24 hours. p99_ms: of the answers to notifications.
@@ -52,7 +52,7 @@ def tiles(day: list[Hour], told: Told, waiting: Waiting, troubles: int, p99_ms: 
         _errors(told),
         _numbers(waiting),
         _events(waiting),
-        _troubles(troubles),
+        _troubles(waiting.troubles),
         _divergences(waiting),
         _throttled(told),
         _answers(p99_ms),
