@@ -118,7 +118,12 @@ ADVICE: dict[str, Advice] = {
         _("The channel's own warehouse (Full) keeps this stock."), _("Nothing: the number is the channel's."), UNTOUCHED
     ),
     "quantity_invalid": Advice(
-        _("The channel does not accept this number for the listing."), CHECK_LISTING, LISTING_WAITS
+        _("The channel does not accept this number for the listing."),
+        _(
+            "Correct the product's stock here if the number is wrong; if it is right but too high for the channel, "
+            "set a maximum on the listing. Then use “Synchronise now”."
+        ),
+        LISTING_WAITS,
     ),
     "validation_failed": Advice(
         _("The channel refused the change because of the listing's data."), CHECK_LISTING, LISTING_WAITS
