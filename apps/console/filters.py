@@ -95,6 +95,16 @@ class Filters(django_filters.FilterSet):  # type: ignore[misc]  # the package sh
         found = list(ids[: MATCHES_MAX + 1])
         return found if len(found) <= MATCHES_MAX else ids
 
+    def filter_queryset(self, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """Show nothing when a filter cannot be read: every row would be the answer to another question.
+
+        It matters most where a list is acted on as a whole: to reprocess or export "these" is never more than was meant.
+        """
+        if self.form.errors:
+            return queryset.none()
+        rows: QuerySet[Any] = super().filter_queryset(queryset)
+        return rows
+
     @property
     def is_set(self) -> bool:
         """Tell whether any filter narrows the list."""
