@@ -26,4 +26,4 @@ RUN SALDO_ENV=production SALDO_PUBLIC_URL=https://build.invalid \
     && python -m compileall -q /opt/venv /app
 USER 10001:10001
 EXPOSE 8000
-CMD ["python", "-m", "granian", "--interface", "wsgi", "--workers", "2", "--blocking-threads", "8", "--no-ws", "config.wsgi:application"]
+CMD ["python", "-m", "granian", "--interface", "wsgi", "--workers", "2", "--blocking-threads", "8", "--no-ws", "--respawn-failed-workers", "config.wsgi:application"]

@@ -3,9 +3,11 @@
 MIGRATE = ["manage.py", "migrate", "--noinput"]
 WEB = [
     *("-m", "granian", "--interface", "wsgi", "--workers", "2", "--blocking-threads", "8", "--no-ws"),
-    "config.wsgi:application",
+    *("--respawn-failed-workers", "config.wsgi:application"),
 ]
-"""Listens where GRANIAN_HOST and GRANIAN_PORT say. Two processes of eight threads: each holds its own connections."""
+"""Listens where GRANIAN_HOST and GRANIAN_PORT say. Two processes of eight threads: each holds its own connections.
+
+One that dies is replaced while the other answers; without that Granian ends, and nobody answers until it is back."""
 
 
 def worker(concurrency: int) -> list[str]:
