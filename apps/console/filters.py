@@ -98,7 +98,7 @@ class Filters(django_filters.FilterSet):  # type: ignore[misc]  # the package sh
     def filter_queryset(self, queryset: QuerySet[Any]) -> QuerySet[Any]:
         """Show nothing when a filter cannot be read: every row would be the answer to another question.
 
-        It matters most where a list is acted on as a whole: to reprocess or export "these" is never more than was meant.
+        It matters where a list is acted on as a whole: to reprocess or export "these" is never more than was meant.
         """
         if self.form.errors:
             return queryset.none()

@@ -15,10 +15,12 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods, require_POST
 
 from apps.connectors.models import RULE_PARTS, Connector, Listing, lock
+from apps.console.typed_numbers import WholeNumber
 from apps.sync import queue, sharing
 from apps.tenants import access, audit
 
 PARTS = RULE_PARTS
+UNITS = dict.fromkeys(("buffer_units", "end_when_units", "cap_units", "calls_per_minute"), WholeNumber)
 
 
 class _Rule(forms.ModelForm):  # type: ignore[type-arg]  # generic to the stubs alone
@@ -38,6 +40,7 @@ class ConnectorRule(_Rule):
     class Meta:
         model = Connector
         fields = (*PARTS, "calls_per_minute", "zero_limit_percent")
+        field_classes = UNITS
 
 
 class ListingRule(_Rule):
@@ -46,6 +49,7 @@ class ListingRule(_Rule):
     class Meta:
         model = Listing
         fields = PARTS
+        field_classes = UNITS
 
 
 @login_required

@@ -9,7 +9,7 @@ import uuid
 from dataclasses import dataclass
 
 from django.contrib.auth.decorators import login_required
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -57,7 +57,10 @@ def page(request: HttpRequest) -> HttpResponse:
 
 def find(request: HttpRequest, text: str) -> list[Hit]:
     """Return what carries the text: at most FOUND_MAX of a kind, those that are it exactly first."""
-    hits = [*_products(request, text), *_listings(request, text), *_orders(request, text), *_events(request, text)]
+    orders = _orders(request, text)
+    hits = [*_products(request, text), *_listings(request, text), *orders, *_events(request, text)]
+    if not any(hit.is_exact for hit in orders):
+        hits += _events_about(request, text)
     return sorted(hits, key=lambda hit: not hit.is_exact)
 
 
@@ -100,18 +103,33 @@ def _orders(request: HttpRequest, text: str) -> list[Hit]:
 
 
 def _events(request: HttpRequest, text: str) -> list[Hit]:
-    """Find events by their id or trace id, which are whole or nothing."""
-    named = _trace(text)
+    """Find events by their id (`141` or `#141`, as pages write it) or trace id, which are whole or nothing."""
+    named, text = _trace(text), text.removeprefix("#")
     if named is not None:
         asked = Q(trace_id=named)
     elif re.fullmatch(r"[0-9]{1,19}", text) and int(text) <= BIGGEST_ID:
         asked = Q(pk=int(text))
     else:
         return []
-    rows = access.owned(request, IntegrationEvent.objects.filter(asked).only("pk", "topic", "external_id", "tenant_id"))
+    return _hits(access.owned(request, IntegrationEvent.objects.filter(asked)))
+
+
+def _events_about(request: HttpRequest, text: str) -> list[Hit]:
+    """Find events about a number that is no order here: a sale that waits for a mapping, or failed, is only that."""
+    return _hits(access.owned(request, IntegrationEvent.objects.filter(external_id=text)))
+
+
+def _hits(rows: QuerySet[IntegrationEvent]) -> list[Hit]:
+    found = rows.only("pk", "topic", "external_id", "status", "tenant_id").order_by("-pk")[:FOUND_MAX]
     return [
-        Hit(_("Event"), f"#{row.pk}", f"{row.topic} {row.external_id}", reverse("console:event", args=[row.pk]), True)
-        for row in rows.order_by("-pk")[:FOUND_MAX]
+        Hit(
+            _("Event"),
+            f"#{row.pk}",
+            f"{row.topic} {row.external_id}: {row.get_status_display()}",
+            reverse("console:event", args=[row.pk]),
+            True,
+        )
+        for row in found
     ]
 
 

@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from apps.connectors.models import Listing
 from apps.console.badges import EXPIRES_SOON
 from apps.console.filters import PERIODS, Filters
+from apps.console.typed_numbers import WholeNumber
 from apps.inventory.models import Balance, Batch, Movement, Oversell, Product, Reservation
 from apps.orders.intake import REFERENCE_TYPE
 from apps.orders.models import Order
@@ -45,6 +46,12 @@ def start_of(day: date) -> datetime:
 def end_of(day: date) -> datetime:
     """Return the last moment of a day as the reader's calendar has it; the calendar's very last day has one, too."""
     return timezone.make_aware(datetime.combine(day, time.max))
+
+
+class WholeNumberFilter(django_filters.NumberFilter):  # type: ignore[misc]  # the package ships no types
+    """A filter by a number of units, typed as people write it."""
+
+    field_class = WholeNumber
 
 
 class OfPlaces(Filters):
@@ -82,8 +89,8 @@ class StockFilters(Filters):
         ],
         method="in_state",
     )
-    at_most = django_filters.NumberFilter(
-        method="low", label=_("Available, at most"), min_value=-1_000_000, max_value=1_000_000_000, decimal_places=0
+    at_most = WholeNumberFilter(
+        method="low", label=_("Available, at most"), min_value=-1_000_000, max_value=1_000_000_000
     )
 
     class Meta:

@@ -11,13 +11,12 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from apps.console import reasons
+from apps.console.typed_numbers import Amount, WholeNumber
 from apps.inventory import ledger
 from apps.inventory.ledger import Cause, Move
 from apps.inventory.models import Location, Movement, Product, Transfer
 
 Kind = Movement.Kind
-
-UNITS = {"inputmode": "numeric", "autocomplete": "off"}
 
 
 def _plain(length_max: int, placeholder: str | Any = "") -> forms.TextInput:
@@ -32,9 +31,7 @@ class StockForm(forms.Form):
     """
 
     location: forms.Field
-    units = forms.IntegerField(
-        label=gettext_lazy("Units"), min_value=1, max_value=ledger.QUANTITY_MAX, widget=forms.NumberInput(UNITS)
-    )
+    units = WholeNumber(label=gettext_lazy("Units"), min_value=1, max_value=ledger.QUANTITY_MAX)
     document = forms.CharField(
         label=gettext_lazy("Document (optional)"),
         max_length=100,
@@ -119,9 +116,7 @@ class Adjust(StockForm):
         label=gettext_lazy("Reason"), choices=[("", gettext_lazy("choose")), *reasons.CHOSEN.items()]
     )
     how = forms.ChoiceField(label=gettext_lazy("What changes"), choices=HOW)
-    units = forms.IntegerField(
-        label=gettext_lazy("Units"), min_value=0, max_value=ledger.QUANTITY_MAX, widget=forms.NumberInput(UNITS)
-    )
+    units = WholeNumber(label=gettext_lazy("Units"), min_value=0, max_value=ledger.QUANTITY_MAX)
 
     def __init__(self, *args: Any, product: Product, **kwargs: Any) -> None:
         super().__init__(*args, product=product, **kwargs)
@@ -175,7 +170,7 @@ class Adjust(StockForm):
 class Receive(StockForm):
     """Take goods in."""
 
-    unit_cost = forms.DecimalField(
+    unit_cost = Amount(
         label=gettext_lazy("Unit cost in R$ (optional)"),
         required=False,
         min_value=0,

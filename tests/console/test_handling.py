@@ -1,20 +1,24 @@
 """Moving stock by hand: what is shown before, what is done, what is refused, and when stock moves meanwhile."""
 
 import re
+from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.core.exceptions import ValidationError
 from django.db import connection
 from django.http import HttpResponse
 from django.test import Client
 from django.urls import reverse
+from django.utils import translation
 
 from apps.connectors.models import Connector, Listing
+from apps.console import stock_forms
 from apps.inventory import ledger
 from apps.inventory.models import Balance, Batch, Location, Movement, Oversell, Product, Transfer
 from tests import factories
 
-from .test_pages import Shop, open_shop
+from .test_pages import Shop, open_shop, signed_in
 from .test_shelf import english, hold
 
 pytestmark = pytest.mark.django_db
@@ -121,6 +125,54 @@ def test_a_form_that_is_sent_twice_counts_once(alice: Client, product: Product, 
     assert page.confirm().status_code == 302
     assert on_hand(product, place) == 9
     assert Movement.objects.filter(product=product, kind="ADJUSTMENT").count() == 1
+
+
+@pytest.mark.parametrize(
+    ("language", "typed", "units"),
+    [
+        ("pt-br", "1.000", 1000),
+        ("pt-br", "1.234.567", 1_234_567),
+        ("pt-br", " 1000 ", 1000),
+        ("en", "1,000", 1000),
+        *((language, wrong, None) for language in ("pt-br", "en") for wrong in ("1.0", "1.00", "1.0000", "1,5", "1e3")),
+        ("pt-br", "1,000", None),
+        ("en", "1.000", None),
+        ("pt-br", "9" * 5000, None),
+    ],
+)
+def test_a_thousand_is_read_as_pages_write_it(language: str, typed: str, units: int | None) -> None:
+    field = stock_forms.Adjust.base_fields["units"]
+    with translation.override(language):
+        if units is None:
+            with pytest.raises(ValidationError):
+                field.clean(typed)
+        else:
+            assert field.clean(typed) == units
+
+
+@pytest.mark.parametrize(
+    ("typed", "cost"),
+    [("1.500", "1500"), ("1.234,56", "1234.56"), ("1234,56", "1234.56"), ("0,5", "0.5"), ("1.5", "1.5")],
+)
+def test_a_cost_is_read_as_brazil_writes_it(typed: str, cost: str) -> None:
+    with translation.override("pt-br"):
+        assert stock_forms.Receive.base_fields["unit_cost"].clean(typed) == Decimal(cost)
+
+
+def test_a_thousand_units_received_are_a_thousand(shop: Shop, product: Product, place: Location) -> None:
+    page = Page(signed_in(factories.member(shop.tenant, "GESTOR")), "receive", product.pk)
+    page.look(location=place.pk, units="1.000", unit_cost="1.500")
+    assert page.confirm().status_code == 302
+    row = Movement.objects.filter(product=product).latest("id")
+    assert (row.on_hand_delta, row.unit_cost) == (1000, 1500)
+    rule = {"margin_percent": "", "buffer_units": "", "end_when_units": "", "cap_units": "1.000"}
+    manager = signed_in(factories.member(shop.tenant, "GESTOR"))
+    manager.post(reverse("console:listing-rule", args=[shop.listing.pk]), rule)
+    shop.listing.refresh_from_db()
+    assert shop.listing.cap_units == 1000
+    shown = manager.get(reverse("console:stock"), {"at_most": "1.012"}).content.decode()
+    assert product.sku in shown
+    assert product.sku not in manager.get(reverse("console:stock"), {"at_most": "1"}).content.decode()
 
 
 def test_a_double_click_says_that_the_change_is_being_made(alice: Client, product: Product, place: Location) -> None:

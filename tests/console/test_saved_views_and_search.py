@@ -112,6 +112,21 @@ def test_what_is_typed_in_full_opens_at_once(tenant: Tenant, found: dict[str, st
         assert (answer.status_code, answer.headers.get("Location")) == (302, address), text
 
 
+def test_a_sale_that_became_no_order_yet_is_found_by_its_number(tenant: Tenant) -> None:
+    alice, state = signed_in(tenant), IntegrationEvent.Status
+    for owner in (factories.TenantFactory(), tenant):
+        connector = factories.ConnectorFactory(tenant=owner)
+        event = factories.EventFactory(
+            tenant=owner, connector=connector, external_id="2000019000000141", status=state.MAPPING
+        )
+    address = reverse("console:event", args=[event.pk])
+    for text in ("2000019000000141", f"#{event.pk}"):
+        assert alice.get(reverse("console:search"), {"q": text}).headers.get("Location") == address, text
+    order = factories.OrderFactory(tenant=tenant, connector=connector, external_id="2000019000000141", item=None)
+    answer = alice.get(reverse("console:search"), {"q": "2000019000000141"})
+    assert answer.headers.get("Location") == reverse("console:order", args=[order.pk])
+
+
 def test_the_beginning_is_enough_and_strangers_rows_are_not_found(tenant: Tenant, found: dict[str, str]) -> None:
     alice = signed_in(tenant)
     for text in ("VAS", "MLB7", "20000"):
