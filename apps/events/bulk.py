@@ -18,6 +18,7 @@ from typing import Any
 
 import structlog
 from django.conf import settings
+from django.core.exceptions import EmptyResultSet
 from django.db import connection, transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Now
@@ -168,7 +169,10 @@ def _plan(
     job.tenant, job.actor, job.status, job.count = tenant, actor[:100], Status.PROPOSED, 0
     job.filters, job.parent = filters[:2000], parent
     job.save(force_insert=True)
-    sql, parameters = chosen.order_by().values("pk").query.sql_with_params()
+    try:
+        sql, parameters = chosen.order_by().values("pk").query.sql_with_params()
+    except EmptyResultSet:  # Django sees without asking that nothing can be like that
+        raise CannotPlan("none") from None
     with connection.cursor() as cursor:
         cursor.execute(FREEZE.format(member=member, chosen=sql), [job.pk, *parameters, MEMBERS_MAX + 1])
         cursor.execute(groups, {"job": job.pk, **skip_parameters(job)})

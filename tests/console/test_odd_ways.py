@@ -133,6 +133,7 @@ def test_a_filter_that_cannot_be_read_shows_nothing_and_acts_on_nothing(shop: Sh
         assert "so no row is shown" in page
         assert "data-row" not in page
         assert "data-row" in alice.get(reverse(f"console:{name}")).content.decode()
-    answer = alice.post(reverse("console:plan-events"), {"filters": "period=x"}, follow=True)
-    assert answer.redirect_chain[-1][0] == reverse("console:events")
+    for name, filters in (("events", "period=x"), ("syncs", "listing=0"), ("syncs", "product=nothing-is-called-so")):
+        answer = alice.post(reverse(f"console:plan-{name}"), {"filters": filters}, follow=True)
+        assert answer.redirect_chain[-1][0] == reverse(f"console:{name}")
     assert not Reprocess.objects.exists()
