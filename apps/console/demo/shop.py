@@ -75,7 +75,8 @@ def load(sandbox_url: str, key_file: Path | None = None, *, opened_ago: timedelt
     connector = _connector(tenant, market)
     market.application(client_id=CLIENT_ID, notification_url=connector.notification_url)
     _counter(connector)
-    import_listings(connector, create_products=True)
+    if not _is_imported(connector):
+        import_listings(connector, create_products=True)
     if opened_ago and not Balance.objects.filter(tenant=tenant).exists():
         opened_at = tenant.created_at - opened_ago
         ids = Product.objects.filter(tenant=tenant).values_list("pk", flat=True)
@@ -133,6 +134,16 @@ def _connector(tenant: Tenant, market: Control) -> Connector:
     return connector
 
 
+def _is_imported(connector: Connector) -> bool:
+    """Tell whether the account's listings are here already: reading them again takes as long as all the rest."""
+    here = connector.listings.filter(product__isnull=False).values_list("product__sku", flat=True)
+    return {name for sku, *_rest, variations in CATALOGUE for name in _names(sku, variations)} <= set(here)
+
+
+def _names(sku: str, variations: list[tuple[str, str]]) -> list[str]:
+    return [f"{sku}-{suffix}" for suffix, _colour in variations] or [sku]
+
+
 def _counter(connector: Connector) -> None:
     """Give the account a pick-up counter. Under `scripts/up` nothing leaves the machine: drivers write to a file."""
     PickupCounter.objects.get_or_create(
@@ -174,7 +185,7 @@ def _receive_stock(tenant: Tenant) -> None:
     arrived = set(known.values_list("product_id", "location_id"))
     cause = ledger.Cause(actor="command:load_demo", reason="estoque inicial", source="demo")
     for sku, _title, _price, store, depot, variations in CATALOGUE:
-        for name in [f"{sku}-{suffix}" for suffix, _colour in variations] or [sku]:
+        for name in _names(sku, variations):
             for code, units in ((STORE, store), (DEPOT, depot)):
                 if (products[name], places[code].pk) in arrived:
                     continue
