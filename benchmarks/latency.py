@@ -1,23 +1,28 @@
 """How long after a movement the channel shows the new number, with 50,000 listings and no quota.
 
-`.venv/bin/python -m benchmarks.latency [--listings 50000] [--seconds 60]`: the whole of Saldo runs as `scripts/up`
-starts it, with the sandbox as the channel. Movements of random products are posted at a steady rate (open loop), first
-5.8 a second, then 83. A movement counts as accepted when a try that began after it was answered. Ten seconds after the
-last movement every listing that moved is read at the sandbox and compared with the ledger. The load begins when every
-reader of the ledger has read the opening stock: a shop of that size is not in its first minute. Exits 1 when the 95th
-percentile is over 2 s at the low rate or 5 s at the high one, a number is wrong, or an invariant is broken.
+`.venv/bin/python -m benchmarks.latency [--listings 50000] [--seconds 60] [--beats 1]`: the whole of Saldo runs as
+`scripts/up` starts it, with the sandbox as the channel. Movements of random products are posted at a steady rate
+(open loop), first 5.8 a second, then 83. A movement counts as accepted when a try that began after it was answered.
+Ten seconds after the last movement every listing that moved is read at the sandbox and compared with the ledger. The
+load begins when every reader of the ledger has read the opening stock: a shop of that size is not in its first
+minute. Exits 1 when the 95th percentile is over 2 s at the low rate or 5 s at the high one, a number is wrong, or an
+invariant is broken. With `--beats 2` a second Beat sends every tick as well, as when two were started by mistake.
 """
 
 import argparse
 import json
 import random
+import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from benchmarks.hub import open_account
 from benchmarks.report import Report
 from benchmarks.stack import manage, running_saldo
+from scripts.launcher import ROOT, commands, install
 from scripts.launcher.saldo import Saldo
 
 RATES = ((5.8, 2.0), (83.0, 5.0))  # movements a second, and the seconds that 95 in a hundred may take
@@ -40,10 +45,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--listings", type=int, default=50_000)
     parser.add_argument("--seconds", type=float, default=60.0, help="how long each rate lasts")
+    parser.add_argument("--beats", type=int, default=1, help="Beats that send the ticks")
     options = parser.parse_args()
     report = Report("latency", "From a movement to the channel", __doc__ or "")
     rows = []
-    with running_saldo() as saldo:
+    with running_saldo() as saldo, ExitStack() as beats:
+        for _ in range(options.beats - 1):
+            beats.enter_context(another_beat(saldo))
         _inside(saldo, "prepare", sandbox_url=saldo.sandbox_url, listings=options.listings)
         for rate, limit_seconds in RATES:
             found = _inside(saldo, "load", sandbox_url=saldo.sandbox_url, rate=rate, seconds=options.seconds)
@@ -55,6 +63,16 @@ def main() -> int:
     report.table(["movements/s", "movements", "p50 (s)", "p95 (s)", "p99 (s)", "never told", "wrong numbers"], rows)
     report.goal("prove clean", holds)
     return report.write()
+
+
+@contextmanager
+def another_beat(saldo: Saldo) -> Iterator[None]:
+    """Run one more Beat beside the one that is there."""
+    with subprocess.Popen([install.PYTHON, *commands.BEAT], env=saldo.environment(), cwd=ROOT) as beat:
+        try:
+            yield
+        finally:
+            beat.terminate()
 
 
 def _inside(saldo: Saldo, function: str, **arguments: Any) -> Any:
