@@ -1,16 +1,17 @@
 """Every list of the console with millions of rows behind it, through the web server: p50 and p95 of each way to ask.
 
 `.venv/bin/python -m benchmarks.lists [--rows 5000000] [--times 20] [--limit-ms 300]`: so many events, tries and
-movements each, and a twenty-fifth of that of everything else (orders, listings, balances, reservations, divergences),
-of one shop; benchmarks/lists.sql writes them. Then a signed-in person asks for the first page, a page in the middle,
-the last page, each filter, and each filter together with a product or a period. Exits 1 when any way's p95 is over the
-limit.
+movements each, a twenty-fifth of that of what there is one of an order (reservations, deeds, …), a hundredth of
+products, batches and oversells, of one shop; benchmarks/lists.sql writes them. Then a signed-in person asks for the
+first page, a page in the middle, the last page, each filter, each filter together with a product or a period, and for
+the pages that list something inside. Exits 1 when any way's p95 is over the limit.
 """
 
 import argparse
 import base64
 import http.client
 import json
+import math
 import random
 import re
 import subprocess
@@ -19,6 +20,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -48,6 +50,11 @@ SKUS_PART, OTHERS_PART = 100, 25
 
 HOT, COLD = "SKU-000001", "SKU-{cold}"
 """The product that sells most, and one by chance."""
+OF_HOT = f"product_id = (SELECT id FROM inventory_products p WHERE p.tenant_id = t.tenant_id AND sku = '{HOT}')"
+
+
+LONG_AGO, MIDDLE = 50, 30
+"""Days before now: almost the oldest rows, and half of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +62,21 @@ class Ways:
     """One list: its address, what its pages are ordered by (SQL), and the filters to try."""
 
     path: str
-    table: str = ""
+    table: str = ""  # with a `tenant_id`; "" when there is no second page
     order: tuple[str, ...] = ()
     filters: tuple[str, ...] = ()
     together: tuple[str, ...] = field(default=())
     """Filters that each of the others is tried with."""
+    where: str = ""
+    """What the list leaves out, whatever the filters (SQL)."""
+    is_rising: bool = False
 
+
+PRODUCTS = (f"product={HOT}", f"product={COLD}", "product=caneca", "product=luminária+azul", "product=nothing")
+DAYS = ("since={long_ago}", "until={long_ago}", "since={middle}", "until={middle}", "since={middle}&until={middle}")
+ORDERS = ("document=2000000000{order}", "document=nothing")
+JOB = "00000000-0000-4000-8000-00000000000{number}"
+"""The ids of jobs in lists.sql."""
 
 LISTS = {
     "events": Ways(
@@ -71,23 +87,18 @@ LISTS = {
             *(f"status={status}" for status in ("attention", "used", "ERRO", "QUARENTENA", "MAPEAMENTO", "DUPLICADO")),
             *("status=PROCESSADO", "status=IGNORADO", "topic=messages", "topic=ORDERS_V2", "topic=nothing"),
             *("resource=2000000000{order}", "resource=2000", "resource=nothing", "period=1h", "period=30d"),
+            *("status=ERRO&code=order_not_found&connector={connector}", "status=ERRO&code=nothing"),
         ),
         ("period=24h", "period=30d", "resource=2000000000{order}"),
     ),
+    "event": Ways("/console/eventos/{event}/"),
     "syncs": Ways(
         "/console/sincronizacoes/",
         "marketplace_sync_logs",
         ('"timestamp"', "id"),
         (
-            *("status=ERROR", "status=UNKNOWN", "status=PENDING", "status=SUCCESS", "period=24h", "since=2026-01-01"),
-            *(
-                f"product={HOT}",
-                f"product={COLD}",
-                "product=MLB40000{cold}",
-                "product=luminária+azul",
-                "product=caneca",
-            ),
-            *("product=nothing", "product=SKU", "listing={listing}"),
+            *("status=ERROR", "status=UNKNOWN", "status=PENDING", "status=SUCCESS", "period=24h", "at={day}", *DAYS),
+            *(*PRODUCTS, "product=MLB40000{cold}", "product=SKU", "listing={listing}"),
         ),
         ("period=30d", f"product={HOT}", f"product={COLD}"),
     ),
@@ -96,57 +107,161 @@ LISTS = {
         "pedido",
         ("created_at", "id"),
         (
-            *(
-                "status=CANCELADO",
-                "status=PRONTO",
-                "text=2000000000{order}",
-                "text=2000",
-                f"text={HOT}",
-                f"text={COLD}",
-            ),
-            *("text=caneca", "text=nothing", "period=24h"),
+            *("status=CANCELADO", "status=PRONTO", "text=2000000000{order}", "text=2000", f"text={HOT}"),
+            *(f"text={COLD}", "text=caneca", "text=nothing", "period=24h", "at={day}"),
         ),
         ("period=30d", "status=CANCELADO"),
     ),
+    "order": Ways("/console/pedidos/{order_id}/"),
     "stock": Ways(
         "/console/estoque/",
-        "inventory_balances b JOIN inventory_products p ON p.id = b.product_id"
-        " JOIN inventory_locations l ON l.id = b.location_id",
-        ("p.sku", "l.code", "b.id"),
-        (f"product={HOT}", f"product={COLD}", "product=caneca", "product=nothing", "state=oversold", "state=none"),
+        "inventory_products",
+        ("sku", "id"),
+        (
+            *(*PRODUCTS, "product=MLB40000{cold}", "product=7890000{cold}", "location={location}"),
+            *("connector={connector}", "state=difference", "state=oversold", "state=none", "at_most=0", "at_most=-1"),
+        ),
         ("product=luminária", "location={location}"),
+        is_rising=True,
     ),
+    "a product's movements": Ways("/console/estoque/{hot}/", "inventory_ledger", ("recorded_at", "id"), where=OF_HOT),
+    "a product's reservations": Ways(
+        "/console/estoque/{hot}/?aba=reservas", "inventory_reservations", ("id",), where=OF_HOT
+    ),
+    "a product's batches": Ways("/console/estoque/{hot}/?aba=lotes"),
+    "a product's balance at a moment": Ways(
+        "/console/estoque/{hot}/?aba=saldo",
+        filters=tuple(f"day={{{day}}}&clock=13:37" for day in ("long_ago", "middle", "day")),
+    ),
+    "movements": Ways(
+        "/console/movimentacoes/",
+        "inventory_ledger",
+        ("transaction_id", "id"),
+        (
+            *(*PRODUCTS, *ORDERS, "document=NF-1007", "location={location}", "source=ml", "source=console"),
+            *(f"kind={kind}" for kind in ("SALE", "RECEIPT", "ADJUSTMENT", "LOSS", "BLOCK")),
+            *("who=people", "who=saldo", "who=programs", "who=user:{person}", "who=user:0", "source=pdv"),
+            *("source=nothing", "period=1h", "period=24h", "period=30d", *DAYS, "since={middle}&until={day}"),
+            *("reservation={reservation}", "batch={batch}", "trace={trace}"),
+        ),
+        ("period=30d", f"product={HOT}", f"product={COLD}", "until={middle}"),
+    ),
+    "movement": Ways("/console/movimentacoes/{movement}/"),
+    "reservations": Ways(
+        "/console/reservas/",
+        "inventory_reservations",
+        ("id",),
+        (
+            *(*PRODUCTS, *ORDERS, "location={location}", "state=open", "state=due", "state=CONFIRMED"),
+            *("state=RELEASED", "state=EXPIRED", "period=24h", "period=30d"),
+        ),
+        ("period=30d", f"product={HOT}", f"product={COLD}"),
+    ),
+    "batches": Ways(
+        "/console/lotes/",
+        "inventory_batches",
+        ("coalesce(expiry_date, '9999-12-31 00:00:00+00')", "id"),
+        (
+            *PRODUCTS,
+            "product=L0{order}",
+            "location={location}",
+            "state=expired",
+            "state=soon",
+            "state=blocked",
+            "state=all",
+        ),
+        ("state=all", "product=luminária"),
+        where="NOT (quantity = 0 AND reserved = 0)",
+        is_rising=True,
+    ),
+    "batch": Ways("/console/lotes/{batch}/"),
+    "oversells": Ways(
+        "/console/oversell/",
+        "inventory_oversells",
+        ("id",),
+        (*PRODUCTS, "location={location}", "state=closed", "state=all", "period=24h", "period=30d"),
+        ("state=closed", "state=all", "period=30d"),
+        where="closed_at IS NULL",
+    ),
+    "oversell": Ways("/console/oversell/{oversell}/"),
     "listings": Ways(
         "/console/anuncios/",
         "integracao_anuncio",
         ("product_id IS NULL", "id"),
         (
             *("state=unmapped", "state=error", "state=waiting", "state=done", "text=MLB40000{cold}", f"text={COLD}"),
-            *("text=caneca", "text=nothing"),
+            *(f"text={HOT}", "text=caneca", "text=nothing", "state=error&code=item_closed&connector={connector}"),
+            *("state=error&code=nothing&connector={connector}",),
         ),
-        ("text=luminária",),
+        ("text=luminária", f"text={COLD}"),
     ),
+    "listing": Ways("/console/anuncios/{listing}/"),
+    "mapping of many": Ways(
+        "/console/anuncios/mapear/",
+        "integracao_anuncio",
+        ("id",),
+        ("connector={connector}",),
+        where="product_id IS NULL",
+    ),
+    "a job of mapping": Ways(
+        f"/console/anuncios/mapear/{JOB.format(number=2)}/",
+        filters=("state=FEITO", "state=FALHOU", "state=AGUARDA"),
+    ),
+    "a plan of mapping": Ways(f"/console/anuncios/mapear/{JOB.format(number=1)}/"),
     "divergences": Ways(
         "/console/divergencias/",
         "divergencia",
         ("first_seen_at", "id"),
         (
-            *(
-                "state=ignored",
-                "state=resolved",
-                "state=all",
-                "kind=ENCERRADO",
-                "kind=BLOQUEADO",
-                "text=MLB40000{cold}",
-            ),
-            *(f"text={COLD}", "text=caneca", "text=nothing", "period=7d", "kind=BLOQUEADO&state=all"),
+            *("state=ignored", "state=resolved", "state=all", "kind=ENCERRADO", "kind=BLOQUEADO"),
+            *("text=MLB40000{cold}", f"text={COLD}", "text=caneca", "text=nothing", "period=7d"),
+            *("kind=BLOQUEADO&state=all", "connector={connector}"),
         ),
         ("period=30d", "state=all"),
+        where="resolved_at IS NULL AND ignored_at IS NULL",
     ),
-    "movements of a product": Ways("/console/estoque/{hot}/", "inventory_ledger", ("recorded_at", "id")),
     "mappings": Ways("/console/mapeamentos/", "mapeamento_sku", ("made_at", "id")),
-    "pending matters": Ways("/console/pendencias/"),
+    "pending matters": Ways(
+        "/console/pendencias/",
+        "pendencia",
+        ("since_at", "id"),
+        (
+            *(f"state={state}" for state in ("open", "seen", "quiet", "solved", "all")),
+            *("kind=EVENTOS", "kind=limite", "connector={connector}"),
+        ),
+        ("state=all",),
+        where="resolved_at IS NULL",
+    ),
+    "a pending matter": Ways("/console/pendencias/{trouble}/"),
+    "reprocessings": Ways("/console/reprocessamentos/", "reprocessamento", ("created_at", "reprocess_id")),
+    "a reprocessing": Ways(
+        f"/console/reprocessamentos/{JOB.format(number=0)}/",
+        filters=("state=FEITO", "state=FALHOU", "state=AGUARDA"),
+    ),
+    "trail": Ways(
+        "/console/auditoria/",
+        "auditoria",
+        ("id",),
+        (
+            *(f"who={who}" for who in ("user:{person}", "user:0", "key", "command", "worker", "address")),
+            *(f"action={deed}" for deed in ("recipient_shown", "listing.mapped", "flag.switched", "user.removed")),
+            *("subject=order:{order_id}", "subject={order_id}", "subject=nothing", "period=24h", "period=30d"),
+        ),
+        ("period=30d", "who=key", "who=command"),
+    ),
+    "exports": Ways("/console/exportacoes/", "exportacao", ("id",)),
+    "views": Ways("/console/visoes/"),
+    "search": Ways(
+        "/console/busca/",
+        filters=(
+            *("q=SKU", f"q={HOT}&all", f"q={COLD}&all", "q=2000&all", "q=2000000000{order}&all", "q=MLB4&all"),
+            *("q=MLB40000{cold}&all", "q={trace}&all", "q={event}&all", "q=nothing"),
+        ),
+    ),
+    "start page": Ways("/console/"),
+    "health": Ways("/console/saude/"),
 }
+"""Every list, and the pages that list something inside. tests/console/test_lists_are_measured.py misses none."""
 
 
 def main() -> int:
@@ -192,22 +307,46 @@ class Asking:
         self.headers = {"Cookie": f"sessionid={session}", "Accept-Language": "pt-BR"}
         self.tenant = tenant
         self.rows = rows
-        products = f"FROM inventory_products WHERE tenant_id = {tenant}"
-        self.hot = service.sql(f"SELECT id {products} AND sku = '{HOT}'")
-        self.location = service.sql(f"SELECT min(id) FROM inventory_locations WHERE tenant_id = {tenant}")
-        self.listing = service.sql(f"SELECT min(id) FROM integracao_anuncio WHERE tenant_id = {tenant}")
+        now = datetime.now(UTC)
+        self.days = {
+            "long_ago": now - timedelta(days=LONG_AGO),
+            "middle": now - timedelta(days=MIDDLE),
+            "day": now - timedelta(days=2),
+        }
+        self.facts = {
+            "hot": self._one("id", "inventory_products", f"sku = '{HOT}'"),
+            "location": self._one("min(id)", "inventory_locations"),
+            "connector": self._one("min(id)", "integracao_conector"),
+            "listing": self._one("min(id)", "integracao_anuncio"),
+            "person": self._one("min(user_id)", "tenant_membership"),
+            "event": self._one("max(id) - 1000", "integracao_evento"),
+            "trace": self._one("trace_id", "inventory_ledger", "transaction_id = 2007"),
+            "movement": self._one("id", "inventory_ledger", "transaction_id = 2007"),
+            "reservation": self._one("id", "inventory_reservations", f"status = 'PENDING' AND {OF_HOT}"),
+            "batch": self._one("min(id::text)", "inventory_batches"),
+            "oversell": self._one("max(id)", "inventory_oversells"),
+            "trouble": self._one("min(id)", "pendencia"),
+        }
+        self.order0 = int(self._one("min(id)", "pedido"))
+
+    def _one(self, what: str, table: str, where: str = "true") -> str:
+        found = self.service.sql(f"SELECT {what} FROM {table} t WHERE tenant_id = {self.tenant} AND {where} LIMIT 1")
+        if not found:
+            raise LookupError(f"no {what} of {table} where {where}: lists.sql and LISTS disagree")
+        return found
 
     def measure(self, name: str, ways: Ways, times: int) -> Iterator[tuple[str, str, float, float, int]]:
         """Ask for a list in each way and yield what each took."""
         for how, query in self._ways(ways):
             taken, answers = [], set()
             for _ in range(times):
-                milliseconds, answer = self._ask(self._filled(f"{ways.path}?{query}"))
+                join = "&" if "?" in ways.path else "?"
+                milliseconds, answer = self._ask(self._filled(f"{ways.path}{join}{query}" if query else ways.path))
                 taken.append(milliseconds)
                 answers.add(answer)
             taken.sort()
-            p50, p95 = taken[len(taken) // 2], taken[max(int(0.95 * len(taken)) - 1, 0)]
-            print(f"{name:24} {how:50} p50 {p50:8.1f} p95 {p95:8.1f} {max(answers)}", flush=True)
+            p50, p95 = taken[len(taken) // 2], taken[math.ceil(0.95 * len(taken)) - 1]
+            print(f"{name:31} {how:55} p50 {p50:8.1f} p95 {p95:8.1f} {max(answers)}", flush=True)
             yield name, how, p50, p95, max(answers)
 
     def _ways(self, ways: Ways) -> Iterator[tuple[str, str]]:
@@ -225,30 +364,26 @@ class Asking:
     def _cursor(self, ways: Ways, share: float) -> str:
         """Return the cursor of the row so far down the list."""
         columns = ", ".join(ways.order)
-        falling = ", ".join(f"{column} DESC" for column in ways.order)
-        table = ways.table.partition(" ")
-        tenant = f"{table[2].partition(' ')[0]}.tenant_id" if table[2] else "tenant_id"
-        of_product = f" AND product_id = {self.hot}" if "{hot}" in ways.path else ""
-        if table[2] or ways.order[0] == "product_id IS NULL":  # lists that rise, or nearly
-            falling = falling if ways.order[0] == "product_id IS NULL" else columns
+        order = ", ".join(column if ways.is_rising else f"{column} DESC" for column in ways.order)
+        rows = f"FROM {ways.table} t WHERE tenant_id = {self.tenant} AND {ways.where or 'true'}"
         text = self.service.sql(
-            f"SELECT json_build_array({columns}) FROM {ways.table} WHERE {tenant} = {self.tenant}{of_product}"
-            f" ORDER BY {falling} OFFSET (SELECT floor(greatest(count(*) - 1, 0) * {share}) FROM {ways.table}"
-            f" WHERE {tenant} = {self.tenant}{of_product}) LIMIT 1"
+            f"SELECT json_build_array({columns}) {rows} ORDER BY {order}"
+            f" OFFSET (SELECT floor(greatest(count(*) - 1, 0) * {share}) {rows}) LIMIT 1"
         )
         return base64.urlsafe_b64encode(json.dumps(json.loads(text)).encode()).decode().rstrip("=")
 
     def _filled(self, path: str) -> str:
-        products = self.rows // SKUS_PART
+        products, orders = self.rows // SKUS_PART, self.rows // OTHERS_PART
+        order = random.randint(1, orders)
         parts = {
-            "{cold}": f"{random.randint(products // 2, products):06d}",
-            "{order}": f"{random.randint(1, self.rows // OTHERS_PART):06d}",
-            "{hot}": self.hot,
-            "{location}": self.location,
-            "{listing}": self.listing,
+            "cold": f"{random.randint(products // 2, products):06d}",
+            "order": f"{order:06d}",
+            "order_id": str(self.order0 + order - 1),
+            **{name: f"{day:%Y-%m-%d}" for name, day in self.days.items()},
+            **self.facts,
         }
         for name, value in parts.items():
-            path = path.replace(name, value)
+            path = path.replace(f"{{{name}}}", value)
         return re.sub(r"[^\x00-\x7f]", lambda found: urlencode({"": found[0]})[1:], path)
 
     def _ask(self, path: str) -> tuple[float, int]:

@@ -1,5 +1,7 @@
 -- A shop with a long history, for benchmarks/lists.py: written straight into the tables, so `prove` would not hold here.
 -- Variables: tenant, connector, rows (of events, tries and movements each), half (of products: rows / 100).
+-- Four times half is orders, listings, balances, reservations, divergences, deeds, reprocessed members; batches and
+-- oversells are as many as products.
 -- The last minute is the newest row's; rows go back sixty days evenly. Product 1 has some 3 % of everything.
 \set ON_ERROR_STOP on
 SET session_replication_role = replica;  -- no foreign key is looked up five million times
@@ -85,6 +87,78 @@ SELECT uuidv7(moment - clock_timestamp()), :tenant, (SELECT product0 FROM ids) +
   FROM (SELECT n, now() - interval '60 days' * (1 - n / (4.0 * :half)) AS moment
           FROM generate_series(1, 4 * :half) AS n) AS held;
 
+INSERT INTO inventory_batches (id, tenant_id, product_id, location_id, batch_number, quantity, reserved, expiry_date,
+                               status, created_at, updated_at)
+SELECT uuidv7(), :tenant, product, (SELECT location0 FROM ids) + 1 + n % 4, 'L' || lpad(n::text, 6, '0'),
+       CASE WHEN n % 3 = 0 THEN 0 ELSE n % 50 END, CASE WHEN n % 6 = 1 THEN 1 ELSE 0 END,
+       CASE WHEN n % 4 > 0 THEN now() + interval '1 day' * (n % 400 - 30) END,
+       CASE WHEN n % 500 = 3 THEN 'BLOCKED' ELSE 'ACTIVE' END, now() - interval '90 days', now()
+  FROM (SELECT n, (SELECT product0 FROM ids) + 1 + floor((:half - 1) * power(random(), 3))::int AS product
+          FROM generate_series(1, :half) AS n) AS made;
+INSERT INTO inventory_batch_holds (tenant_id, reservation_id, batch_id, quantity)
+SELECT :tenant, r.id, (SELECT min(id::text)::uuid FROM inventory_batches WHERE tenant_id = :tenant), 1
+  FROM inventory_reservations r WHERE tenant_id = :tenant AND status = 'PENDING';
+
+-- the newest are open; all others have ended
+INSERT INTO inventory_oversells (tenant_id, product_id, location_id, opened_at, opened_version, units_short, closed_at,
+                                 closed_version)
+SELECT :tenant, (SELECT product0 FROM ids) + n, (SELECT location0 FROM ids) + 1 + n % 4, moment, 100, 1 + n % 5,
+       CASE WHEN n < :half - 200 THEN moment END, CASE WHEN n < :half - 200 THEN 110 END
+  FROM (SELECT n, now() - interval '60 days' * (1 - n / (1.0 * :half)) AS moment FROM generate_series(1, :half) AS n) AS o;
+
+CREATE TEMP TABLE who AS SELECT min(user_id) AS person FROM tenant_membership WHERE tenant_id = :tenant;
+INSERT INTO auditoria (tenant_id, actor, action, subject, details, recorded_at)
+SELECT :tenant, CASE WHEN n % 5 = 0 THEN 'key:saldo_1a2b3c4d' WHEN n % 7 = 0 THEN 'address:10.0.0.' || n % 250
+                     ELSE 'user:' || (SELECT person FROM who) END,
+       CASE WHEN n < 40 THEN 'flag.switched' WHEN n % 500 = 0 THEN 'listing.mapped' WHEN n % 5 = 0 THEN 'label_shown'
+            WHEN n % 7 = 0 THEN 'login.failed' ELSE 'recipient_shown' END,
+       'order:' || (SELECT order0 FROM o) + n, '{"changes": {"name": ["a", "b"]}}', moment
+  FROM (SELECT n, now() - interval '60 days' * (1 - n / (4.0 * :half)) AS moment
+          FROM generate_series(1, 4 * :half) AS n) AS done;
+
+-- three hundred causes over the years, one of them of a long history
+INSERT INTO pendencia (tenant_id, connector_id, tipo, causa, quantidade, opened_at, since_at, closed_at, resolved_at)
+SELECT :tenant, :connector, CASE WHEN n % 2 = 0 THEN 'EVENTOS' ELSE 'ANUNCIOS' END,
+       CASE n WHEN 1 THEN 'item_closed' WHEN 2 THEN 'order_not_found' ELSE 'cause_' || n END, 100, moment, moment,
+       CASE WHEN n > 20 THEN moment END, CASE WHEN n > 20 THEN moment END
+  FROM (SELECT n, now() - interval '1 hour' * n AS moment FROM generate_series(1, 300) AS n) AS wrong;
+INSERT INTO pendencia_historico (pendencia_id, what, quantidade, happened_at)
+SELECT (SELECT min(id) FROM pendencia WHERE tenant_id = :tenant), CASE WHEN n % 2 = 0 THEN 'RESOLVIDA' ELSE 'ABERTA' END,
+       n % 100, now() - interval '1 hour' * n FROM generate_series(1, :half / 5) AS n;
+
+-- a job of half of the members, and a thousand of the other half; some failed
+INSERT INTO reprocessamento (reprocess_id, tenant_id, actor, reason, status, count, event_ids, plan_hash, created_at,
+                             approved_by, confirmed_by, filters, finished_at, includes_done, started_at, summary, tipo)
+SELECT ('00000000-0000-4000-8000-' || lpad(n::text, 12, '0'))::uuid, :tenant, 'user:' || (SELECT person FROM who), '',
+       'CONCLUIDO', CASE n WHEN 0 THEN 2 * :half ELSE :half / 500 END, '{}', '', moment, '', '', '', moment, false,
+       moment, '{}', 'EVENTOS'
+  FROM (SELECT n, now() - interval '1 hour' * n AS moment FROM generate_series(0, 1000) AS n) AS asked;
+INSERT INTO reprocessamento_item (reprocess_id, event_id, state, code, finished_at)
+SELECT ('00000000-0000-4000-8000-' || lpad(CASE WHEN n <= 2 * :half THEN '0' ELSE (n % 1000 + 1)::text END, 12, '0'))::uuid,
+       event0 + n, CASE WHEN n % 100 = 0 THEN 'FALHOU' ELSE 'FEITO' END,
+       CASE WHEN n % 100 = 0 THEN 'order_not_found' ELSE '' END, now()
+  FROM generate_series(1, 4 * :half) AS n, (SELECT coalesce(max(id), 0) AS event0 FROM integracao_evento) AS first;
+
+INSERT INTO mapeamento_lote (id, tenant_id, source, status, file_name, file_hash, made_by, made_at, confirmed_by,
+                             started_at, finished_at)
+SELECT ('00000000-0000-4000-8000-' || lpad(n::text, 12, '0'))::uuid, :tenant, 'ARQUIVO',
+       CASE n WHEN 1 THEN 'PROPOSTO' ELSE 'CONCLUIDO' END, 'a.csv', '', 'user:' || (SELECT person FROM who), now(), '',
+       now(), CASE WHEN n > 1 THEN now() END FROM generate_series(1, 200) AS n;
+INSERT INTO mapeamento_lote_item (job_id, line, named, sku, listing_id, product_id, reason, state, code, finished_at)
+SELECT ('00000000-0000-4000-8000-' || lpad(job::text, 12, '0'))::uuid, n, 'MLB' || (4000000000 + n), '',
+       (SELECT listing0 FROM a) + n, (SELECT product0 FROM ids) + 1 + n % :half, 'ARQUIVO',
+       CASE WHEN job = 1 THEN 'AGUARDA' WHEN n % 100 = 0 THEN 'FALHOU' ELSE 'FEITO' END,
+       CASE WHEN job > 1 AND n % 100 = 0 THEN 'moved' ELSE '' END, CASE WHEN job > 1 THEN now() END
+  FROM generate_series(1, 2) AS job, generate_series(1, :half / 5) AS n;
+
+INSERT INTO exportacao (tenant_id, asked_by_id, page, query, profile, language, status, rows_estimated, rows_done,
+                        bytes_done, is_cut, tries, error_code, created_at, started_at, finished_at, expires_at)
+SELECT :tenant, (SELECT person FROM who), 'events', '', 'PLANILHA', 'pt-br', 'CONCLUIDO', 100, 100, 100, false, 0, '',
+       now(), now(), now(), now() + interval '1 day' FROM generate_series(1, :half / 50) AS n;
+
+INSERT INTO visao_salva (tenant_id, owner_id, page, name, query, is_shared, created_at)
+SELECT :tenant, (SELECT person FROM who), 'events', 'View ' || n, 'status=ERRO', false, now() FROM generate_series(1, 50) AS n;
+
 INSERT INTO mapeamento_sku (tenant_id, canal, sku_externo, product_id, version, made_by, made_at)
 SELECT :tenant, 'ML', 'EXT-' || n, id, 1, 'command:bench', now() FROM p;
 
@@ -115,17 +189,35 @@ SELECT :tenant, :connector, (SELECT product0 FROM ids) + product, (SELECT listin
                CASE WHEN n < 400 THEN 'UNKNOWN' WHEN n % 200 = 1 THEN 'ERROR' ELSE 'SUCCESS' END AS status
           FROM generate_series(1, :rows::bigint) AS n) AS told;
 
+-- every twenty-fifth is a reservation's, every hundredth filled a batch; people did one in a thousand, and the tills of
+-- a shop that closed long ago the very first
+CREATE TEMP TABLE r AS SELECT row_number() OVER (ORDER BY id) AS n, id, product_id, location_id
+  FROM inventory_reservations WHERE tenant_id = :tenant;
+CREATE TEMP TABLE b AS SELECT row_number() OVER (ORDER BY id) AS n, id, product_id, location_id
+  FROM inventory_batches WHERE tenant_id = :tenant;
+ANALYZE r, b;
 INSERT INTO inventory_ledger (id, tenant_id, product_id, location_id, kind, transaction_type, on_hand_delta, reserved_delta,
                               on_hand_after, reserved_after, version, reason, reference_type, reference_id, actor, source,
-                              source_key, trace_id, occurred_at, recorded_at, transaction_id)
-SELECT nextval(pg_get_serial_sequence('inventory_ledger', 'id')), :tenant, (SELECT product0 FROM ids) + product,
-       (SELECT location0 FROM ids) + 1 + n % 4, kind, CASE kind WHEN 'RECEIPT' THEN 'IN' WHEN 'LOSS' THEN 'OUT' ELSE 'OUT' END,
-       -1, 0, 10, 0, n, 'sale', 'order', ((SELECT order0 FROM o) + 1 + n % (4 * :half))::text, 'worker:orders', 'bench', '',
-       gen_random_uuid(), moment, moment, n
+                              source_key, trace_id, occurred_at, recorded_at, transaction_id, reservation_id, batch_id)
+SELECT nextval(pg_get_serial_sequence('inventory_ledger', 'id')), :tenant,
+       coalesce(r.product_id, b.product_id, (SELECT product0 FROM ids) + product),
+       coalesce(r.location_id, b.location_id, (SELECT location0 FROM ids) + 1 + moved.n % 4), kind,
+       CASE kind WHEN 'RECEIPT' THEN 'IN' WHEN 'ADJUSTMENT' THEN 'ADJUSTMENT' ELSE 'OUT' END,
+       CASE kind WHEN 'RESERVE' THEN 0 WHEN 'RECEIPT' THEN 1 ELSE -1 END, CASE kind WHEN 'RESERVE' THEN 1 ELSE 0 END, 10, 0,
+       moved.n, 'sale', CASE who WHEN 'worker' THEN 'order' ELSE 'note' END,
+       CASE who WHEN 'worker' THEN ((SELECT order0 FROM o) + 1 + moved.n % (4 * :half))::text ELSE 'NF-' || moved.n END,
+       CASE who WHEN 'worker' THEN 'worker:orders' WHEN 'user' THEN 'user:' || (SELECT person FROM who) ELSE 'key:1' END,
+       CASE who WHEN 'worker' THEN 'ML' WHEN 'user' THEN 'console' ELSE 'pdv' END, '', gen_random_uuid(), moment, moment,
+       moved.n, r.id, b.id
   FROM (SELECT n, 1 + floor((:half - 1) * power(random(), 3))::int AS product,
                now() - interval '60 days' * (1 - n / (1.0 * :rows)) AS moment,
-               CASE WHEN n < 400 THEN 'LOSS' WHEN n % 100 = 0 THEN 'RECEIPT' ELSE 'SALE' END AS kind
-          FROM generate_series(1, :rows::bigint) AS n) AS moved;
+               CASE WHEN n < 400 THEN 'key' WHEN n % 1000 = 7 THEN 'user' ELSE 'worker' END AS who,
+               CASE WHEN n < 400 THEN 'LOSS' WHEN n % 25 = 0 THEN 'RESERVE' WHEN n % 100 = 1 THEN 'RECEIPT'
+                    WHEN n % 1000 = 7 THEN 'ADJUSTMENT' ELSE 'SALE' END AS kind
+          FROM generate_series(1, :rows::bigint) AS n) AS moved
+  LEFT JOIN r ON moved.n % 25 = 0 AND r.n = moved.n / 25
+  LEFT JOIN b ON moved.n % 100 = 1 AND b.n = 1 + moved.n / 100
+ ORDER BY moved.n;
 
 SELECT replace(definition, ' ON ONLY ', ' ON ') FROM kept_indexes \gexec
 SET session_replication_role = origin;

@@ -17,6 +17,7 @@ Who needs a balance's movements in the order of their versions asks `in_version_
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import structlog
 from django.db import connection, transaction
@@ -58,6 +59,26 @@ SELECT m.* FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[])
          AS wanted (tenant_id, product_id, location_id, version)
   JOIN inventory_ledger m USING (tenant_id, product_id, location_id, version)
  WHERE m.recorded_at > %s
+"""
+
+FIRST_FROM = """
+WITH RECURSIVE ends AS (
+    SELECT (SELECT transaction_id FROM inventory_ledger WHERE tenant_id = %(tenant)s
+             ORDER BY transaction_id, id LIMIT 1) AS low,
+           (SELECT transaction_id FROM inventory_ledger WHERE tenant_id = %(tenant)s
+             ORDER BY transaction_id DESC, id DESC LIMIT 1) AS high),
+halving (low, high, at, recorded_at) AS (
+    SELECT low, high + 1, NULL::bigint, NULL::timestamptz FROM ends WHERE low IS NOT NULL
+     UNION ALL
+    SELECT CASE WHEN m.recorded_at < %(moment)s THEN m.transaction_id + 1 ELSE h.low END,
+           CASE WHEN m.recorded_at < %(moment)s THEN h.high ELSE (h.low + h.high) / 2 END,
+           m.transaction_id, m.recorded_at
+      FROM halving AS h CROSS JOIN LATERAL (
+           SELECT transaction_id, recorded_at FROM inventory_ledger
+            WHERE tenant_id = %(tenant)s AND transaction_id >= (h.low + h.high) / 2
+            ORDER BY transaction_id, id LIMIT 1) AS m
+     WHERE h.low < h.high)
+SELECT low, at, recorded_at FROM halving
 """
 
 LONGEST_TRANSACTION = timedelta(days=1)
@@ -151,6 +172,21 @@ def page(tenant_id: int, *, after: Position, up_to: Position, since: datetime | 
     since: only what was recorded at or after this moment.
     """
     return list(Movement.objects.raw(PAGE, [tenant_id, *after, *up_to, since or ALWAYS, min(limit, BATCH_MAX)]))
+
+
+def transaction_at(tenant_id: int, moment: datetime) -> int | None:
+    """Return the first transaction of a tenant that recorded movements at `moment` or later, found by halving.
+
+    Ids rise with time but for transactions that ran beside each other, so whoever looks for the movements before or
+    after a moment goes LONGEST_TRANSACTION further. None when nothing was recorded, or when the ids do not rise: the
+    data was restored from another cluster, whose ids were others.
+    """
+    with connection.cursor() as query:
+        query.execute(FIRST_FROM, {"tenant": tenant_id, "moment": moment})
+        steps = query.fetchall()
+    seen = sorted((at, recorded) for _low, at, recorded in steps if at is not None)
+    is_rising = all(one[1] - LONGEST_TRANSACTION <= other[1] for one, other in pairwise(seen))
+    return int(steps[-1][0]) if steps and is_rising else None
 
 
 def skip_to_now(cursor: FeedCursor) -> None:
