@@ -50,7 +50,7 @@ SKUS_PART, OTHERS_PART = 100, 25
 
 HOT, COLD = "SKU-000001", "SKU-{cold}"
 """The product that sells most, and one by chance."""
-OF_HOT = f"product_id = (SELECT id FROM inventory_products p WHERE p.tenant_id = t.tenant_id AND sku = '{HOT}')"
+OF_HOT = "product_id = {hot}"
 
 
 LONG_AGO, MIDDLE = 50, 30
@@ -313,8 +313,9 @@ class Asking:
             "middle": now - timedelta(days=MIDDLE),
             "day": now - timedelta(days=2),
         }
+        hot = self._one("id", "inventory_products", f"sku = '{HOT}'")
         self.facts = {
-            "hot": self._one("id", "inventory_products", f"sku = '{HOT}'"),
+            "hot": hot,
             "location": self._one("min(id)", "inventory_locations"),
             "connector": self._one("min(id)", "integracao_conector"),
             "listing": self._one("min(id)", "integracao_anuncio"),
@@ -322,7 +323,7 @@ class Asking:
             "event": self._one("max(id) - 1000", "integracao_evento"),
             "trace": self._one("trace_id", "inventory_ledger", "transaction_id = 2007"),
             "movement": self._one("id", "inventory_ledger", "transaction_id = 2007"),
-            "reservation": self._one("id", "inventory_reservations", f"status = 'PENDING' AND {OF_HOT}"),
+            "reservation": self._one("id", "inventory_reservations", f"status = 'PENDING' AND product_id = {hot}"),
             "batch": self._one("min(id::text)", "inventory_batches"),
             "oversell": self._one("max(id)", "inventory_oversells"),
             "trouble": self._one("min(id)", "pendencia"),
@@ -330,7 +331,7 @@ class Asking:
         self.order0 = int(self._one("min(id)", "pedido"))
 
     def _one(self, what: str, table: str, where: str = "true") -> str:
-        found = self.service.sql(f"SELECT {what} FROM {table} t WHERE tenant_id = {self.tenant} AND {where} LIMIT 1")
+        found = self.service.sql(f"SELECT {what} FROM {table} WHERE tenant_id = {self.tenant} AND {where} LIMIT 1")
         if not found:
             raise LookupError(f"no {what} of {table} where {where}: lists.sql and LISTS disagree")
         return found
@@ -365,7 +366,8 @@ class Asking:
         """Return the cursor of the row so far down the list."""
         columns = ", ".join(ways.order)
         order = ", ".join(column if ways.is_rising else f"{column} DESC" for column in ways.order)
-        rows = f"FROM {ways.table} t WHERE tenant_id = {self.tenant} AND {ways.where or 'true'}"
+        where = ways.where.format(**self.facts) or "true"
+        rows = f"FROM {ways.table} WHERE tenant_id = {self.tenant} AND {where}"
         text = self.service.sql(
             f"SELECT json_build_array({columns}) {rows} ORDER BY {order}"
             f" OFFSET (SELECT floor(greatest(count(*) - 1, 0) * {share}) {rows}) LIMIT 1"

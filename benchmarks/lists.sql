@@ -8,6 +8,10 @@ SET session_replication_role = replica;  -- no foreign key is looked up five mil
 SET synchronous_commit = off;
 SET work_mem = '256MB';
 SET maintenance_work_mem = '1GB';
+ALTER SYSTEM SET fsync = off;  -- only while the rows are written: what is asked later is asked of a server as it runs
+ALTER SYSTEM SET full_page_writes = off;
+ALTER SYSTEM SET autovacuum = off;
+SELECT pg_reload_conf();
 SELECT setseed(0.5);
 
 CREATE TEMP TABLE kept_indexes AS
@@ -182,15 +186,15 @@ INSERT INTO marketplace_sync_logs (tenant_id, connector_id, product_id, listing_
                                    new_value, status, error_code, error_message, attempt, http_status, duration_ms,
                                    trigger, movement_id, trace_id, "timestamp", finished_at)
 SELECT :tenant, :connector, (SELECT product0 FROM ids) + product, (SELECT listing0 FROM a) + product, 'ML', 'STOCK',
-       10, 9, status, CASE WHEN status = 'ERROR' THEN 'item_closed' ELSE '' END, '', 1, 200, 180, '', NULL,
+       10, 9, status, CASE WHEN status = 'ERROR' THEN 'item_closed' ELSE '' END, '', 1, 200, 180, '', n,
        gen_random_uuid(), moment, moment
   FROM (SELECT n, 1 + floor((:half - 1) * power(random(), 3))::int AS product,
                now() - interval '60 days' * (1 - n / (1.0 * :rows)) AS moment,
                CASE WHEN n < 400 THEN 'UNKNOWN' WHEN n % 200 = 1 THEN 'ERROR' ELSE 'SUCCESS' END AS status
           FROM generate_series(1, :rows::bigint) AS n) AS told;
 
--- every twenty-fifth is a reservation's, every hundredth filled a batch; people did one in a thousand, and the tills of
--- a shop that closed long ago the very first
+-- every twenty-fifth is an order's reservation and another one its sale; every hundredth filled a batch; people did one
+-- in a thousand, and the tills of a shop that closed long ago the very first; the rest are sales at tills
 CREATE TEMP TABLE r AS SELECT row_number() OVER (ORDER BY id) AS n, id, product_id, location_id
   FROM inventory_reservations WHERE tenant_id = :tenant;
 CREATE TEMP TABLE b AS SELECT row_number() OVER (ORDER BY id) AS n, id, product_id, location_id
@@ -203,23 +207,36 @@ SELECT nextval(pg_get_serial_sequence('inventory_ledger', 'id')), :tenant,
        coalesce(r.product_id, b.product_id, (SELECT product0 FROM ids) + product),
        coalesce(r.location_id, b.location_id, (SELECT location0 FROM ids) + 1 + moved.n % 4), kind,
        CASE kind WHEN 'RECEIPT' THEN 'IN' WHEN 'ADJUSTMENT' THEN 'ADJUSTMENT' ELSE 'OUT' END,
-       CASE kind WHEN 'RESERVE' THEN 0 WHEN 'RECEIPT' THEN 1 ELSE -1 END, CASE kind WHEN 'RESERVE' THEN 1 ELSE 0 END, 10, 0,
-       moved.n, 'sale', CASE who WHEN 'worker' THEN 'order' ELSE 'note' END,
-       CASE who WHEN 'worker' THEN ((SELECT order0 FROM o) + 1 + moved.n % (4 * :half))::text ELSE 'NF-' || moved.n END,
-       CASE who WHEN 'worker' THEN 'worker:orders' WHEN 'user' THEN 'user:' || (SELECT person FROM who) ELSE 'key:1' END,
-       CASE who WHEN 'worker' THEN 'ML' WHEN 'user' THEN 'console' ELSE 'pdv' END, '', gen_random_uuid(), moment, moment,
-       moved.n, r.id, b.id
+       CASE kind WHEN 'RESERVE' THEN 0 WHEN 'RECEIPT' THEN 1 ELSE -1 END,
+       CASE kind WHEN 'RESERVE' THEN 1 WHEN 'CONFIRM' THEN -1 ELSE 0 END, 10, 0, moved.n, 'sale',
+       CASE WHEN r.id IS NOT NULL THEN 'order' WHEN who = 'till' THEN 'receipt' ELSE 'note' END,
+       CASE WHEN r.id IS NOT NULL THEN ((SELECT order0 FROM o) + r.n)::text ELSE 'NF-' || moved.n END,
+       CASE WHEN r.id IS NOT NULL THEN 'worker:orders' WHEN who = 'user' THEN 'user:' || (SELECT person FROM who)
+            WHEN who = 'key' THEN 'key:1' ELSE 'worker:tills' END,
+       CASE WHEN r.id IS NOT NULL THEN 'ML' WHEN who = 'user' THEN 'console' WHEN who = 'key' THEN 'pdv' ELSE 'LOJA1' END,
+       '', gen_random_uuid(), moment, moment, moved.n, r.id, b.id
   FROM (SELECT n, 1 + floor((:half - 1) * power(random(), 3))::int AS product,
                now() - interval '60 days' * (1 - n / (1.0 * :rows)) AS moment,
-               CASE WHEN n < 400 THEN 'key' WHEN n % 1000 = 7 THEN 'user' ELSE 'worker' END AS who,
-               CASE WHEN n < 400 THEN 'LOSS' WHEN n % 25 = 0 THEN 'RESERVE' WHEN n % 100 = 1 THEN 'RECEIPT'
-                    WHEN n % 1000 = 7 THEN 'ADJUSTMENT' ELSE 'SALE' END AS kind
+               CASE WHEN n < 400 THEN 'key' WHEN n % 1000 = 7 THEN 'user' ELSE 'till' END AS who,
+               CASE WHEN n % 25 = 0 THEN 'RESERVE' WHEN n % 25 = 12 THEN 'CONFIRM' WHEN n < 400 THEN 'LOSS'
+                    WHEN n % 100 = 1 THEN 'RECEIPT' WHEN n % 1000 = 7 THEN 'ADJUSTMENT' ELSE 'SALE' END AS kind
           FROM generate_series(1, :rows::bigint) AS n) AS moved
-  LEFT JOIN r ON moved.n % 25 = 0 AND r.n = moved.n / 25
+  LEFT JOIN r ON moved.n % 25 IN (0, 12) AND r.n = moved.n / 25
   LEFT JOIN b ON moved.n % 100 = 1 AND b.n = 1 + moved.n / 100
  ORDER BY moved.n;
+UPDATE inventory_balances AS b SET version = m.movements
+  FROM (SELECT product_id, location_id, count(*) AS movements FROM inventory_ledger WHERE tenant_id = :tenant
+         GROUP BY 1, 2) AS m
+ WHERE b.tenant_id = :tenant AND b.product_id = m.product_id AND b.location_id = m.location_id;
 
 SELECT replace(definition, ' ON ONLY ', ' ON ') FROM kept_indexes \gexec
 SET session_replication_role = origin;
 VACUUM (ANALYZE) integracao_evento, marketplace_sync_logs, inventory_ledger;
 VACUUM (ANALYZE);
+-- the products that sell most have their checkpoints, as the follower keeps them
+SELECT inventory_keep_checkpoints(jsonb_agg(jsonb_build_array(:tenant, p.id, l.id))) FROM p, l WHERE p.n <= 20;
+ALTER SYSTEM RESET fsync;
+ALTER SYSTEM RESET full_page_writes;
+ALTER SYSTEM RESET autovacuum;
+SELECT pg_reload_conf();
+CHECKPOINT;

@@ -55,6 +55,9 @@ def _of_a_chart() -> Any:
     return django_filters.CharFilter(method="in_slot", widget=forms.HiddenInput(), max_length=13)
 
 
+TIMES = {"period", "since", "until", "at"}
+"""Filters by when: they bound how far a list goes."""
+
 MATCHES_MAX = 200
 
 Matches = list[int] | QuerySet[Any, Any]
@@ -64,6 +67,22 @@ class Filters(django_filters.FilterSet):  # type: ignore[misc]  # the package sh
     """What all filters have in common: a period on the field `MOMENT`, and a list of what is set."""
 
     MOMENT: ClassVar[str] = "created_at"
+
+    is_served = False
+    """Whether a filter that is set leads to its rows by an index; set by that filter."""
+
+    def along(self) -> tuple[QuerySet[Any], str] | None:
+        """Return the rows of the chosen time, where the other filters are served by no index; for keyset.page_of."""
+        found = self.qs
+        if not self.form.is_valid() or self.is_served or found.query.is_empty():
+            return None
+        said = {name: value for name, value in self.form.cleaned_data.items() if value not in (None, "")}
+        if not set(said) - TIMES:
+            return None
+        rows: QuerySet[Any] = self.queryset
+        for name in set(said) & TIMES:
+            rows = self.filters[name].filter(rows, said[name])
+        return rows.select_related(None), self.MOMENT
 
     def in_period(self, rows: QuerySet[Any], name: str, value: str) -> QuerySet[Any]:
         """Keep rows of the last hour, day, week or month."""
@@ -134,7 +153,7 @@ class SyncFilters(Filters):
 
     def of_product(self, rows: QuerySet[SyncLog], name: str, value: str) -> QuerySet[SyncLog]:
         """Keep tries of products whose SKU or name holds the text, or of the listing with that id."""
-        listings = self.few_of(Listing.objects.filter(item_id__iexact=value))
+        listings = self.few_of(Listing.objects.filter(item_id=value.upper()))  # as the channels write them
         of_products = Q(product__in=self.products(value))
         # one condition where one will do: an index then gives the rows in their order
         return rows.filter(Q(listing__in=listings) | of_products if listings else of_products)
@@ -235,15 +254,22 @@ class OrderFilters(Filters):
 
 
 def named_listings(text: str) -> Q:
-    """Return the condition "the listing's id begins with the text, or its title or SKU at the channel holds it"."""
-    return Q(item_id__istartswith=text) | Q(title__icontains=text) | Q(seller_sku__icontains=text)
+    """Return the condition "the listing's id or its SKU at the channel begins with the text".
+
+    The title is looked at only where no product gives the listing a name: it has no index, because the sync writes
+    these rows anew with every number it tells.
+    """
+    codes = (
+        Q(item_id__startswith=text.upper()) | Q(seller_sku__startswith=text) | Q(seller_sku__startswith=text.upper())
+    )
+    return codes | Q(product__isnull=True, title__icontains=text)
 
 
 class ListingFilters(Filters):
     """Listings: by text and by what must be done about them."""
 
     text = django_filters.CharFilter(
-        method="of_text", **_text(_("Listing or product"), _("MLB…, title or SKU")), max_length=100
+        method="of_text", **_text(_("Listing or product"), _("MLB…, SKU or product’s name")), max_length=100
     )
     state = django_filters.ChoiceFilter(
         choices=[
@@ -267,10 +293,11 @@ class ListingFilters(Filters):
         fields: ClassVar[list[str]] = []
 
     def of_text(self, rows: QuerySet[Listing], name: str, value: str) -> QuerySet[Listing]:
-        """Keep listings whose id begins with the text, or whose title, SKU or product holds it."""
-        return rows.filter(
-            named_listings(value) | Q(product__in=self.few_of(Product.objects.filter(sku__icontains=value)))
-        )
+        """Keep listings whose id or SKU begins with the text, or whose product's SKU or name holds it.
+
+        Where there is no product yet, the title.
+        """
+        return rows.filter(named_listings(value) | Q(product__in=self.products(value)))
 
     def in_state(self, rows: QuerySet[Listing], name: str, value: str) -> QuerySet[Listing]:
         """Keep listings that wait for a mapping, failed, wait for their turn, or are right."""
@@ -289,7 +316,7 @@ class DivergenceFilters(Filters):
     MOMENT: ClassVar[str] = "first_seen_at"
 
     text = django_filters.CharFilter(
-        method="of_text", **_text(_("Listing or product"), _("MLB…, title or SKU")), max_length=100
+        method="of_text", **_text(_("Listing or product"), _("MLB…, SKU or product’s name")), max_length=100
     )
     kind = django_filters.ChoiceFilter(choices=Divergence.Kind.choices, label=_("What"), empty_label=_("All"))
     connector = django_filters.ChoiceFilter(field_name="connector_id", label=_("Connector"), empty_label=_("All"))
@@ -323,10 +350,8 @@ class DivergenceFilters(Filters):
         return rows.filter(resolved_at__isnull=True, ignored_at__isnull=True)
 
     def of_text(self, rows: QuerySet[Divergence], name: str, value: str) -> QuerySet[Divergence]:
-        """Keep divergences of listings whose id begins with the text, or whose title, SKU or product holds it."""
-        listings = Listing.objects.filter(
-            named_listings(value) | Q(product__in=self.few_of(Product.objects.filter(sku__icontains=value)))
-        )
+        """Keep divergences of listings whose id or SKU begins with the text, or whose product holds it."""
+        listings = Listing.objects.filter(named_listings(value) | Q(product__in=self.products(value)))
         return rows.filter(
             Q(item_id__istartswith=value) | Q(detail__icontains=value) | Q(listing__in=self.few_of(listings))
         )

@@ -35,7 +35,7 @@ def index(request: HttpRequest) -> HttpResponse:
     filters = MovementFilters(
         request.GET, rows, request=request, locations=places_of(request), people=colleagues(request)
     )
-    page = page_of(request, filters.qs, "transaction_id", "id")
+    page = page_of(request, filters.qs, "transaction_id", "id", along=filters.along())
     return render(
         request, "console/all_movements.html", {"filters": filters, "page": page, **shown_with(request, page.rows)}
     )

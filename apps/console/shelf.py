@@ -23,7 +23,7 @@ from apps.sync.explain import State
 from apps.sync.inputs import Inputs
 from apps.tenants import access
 
-PRODUCTS_A_PAGE = 40
+PRODUCTS_A_PAGE = 20
 """A product is several rows."""
 
 UNTOLD = (State.NOT_MAPPED, State.KEPT_BY_CHANNEL, State.STOCK_UNKNOWN)

@@ -2,6 +2,7 @@
 
 from datetime import date, datetime, time, timedelta
 from typing import Any, ClassVar
+from uuid import UUID
 
 import django_filters
 from django import forms
@@ -9,10 +10,11 @@ from django.db.models import F, OuterRef, Q, QuerySet, Subquery, Sum
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from apps.connectors.models import Listing
+from apps.connectors.models import Connector, Listing
 from apps.console.badges import EXPIRES_SOON
-from apps.console.filters import PERIODS, Filters
+from apps.console.filters import MATCHES_MAX, PERIOD_LENGTHS, PERIODS, Filters
 from apps.console.typed_numbers import WholeNumber
+from apps.inventory import feed
 from apps.inventory.models import Balance, Batch, Movement, Oversell, Product, Reservation
 from apps.orders.intake import REFERENCE_TYPE
 from apps.orders.models import Order
@@ -20,6 +22,12 @@ from apps.sync.models import Divergence
 from apps.tenants import access
 
 Choices = list[tuple[int, str]]
+
+SERVED_BY_NOTHING = ("kind", "who", "source", "trace")
+"""Filters of movements that have no index: each would be written with every sale."""
+
+MOVEMENTS_SOON_READ = 20_000
+"""So many movements of a product are read one by one in a moment."""
 
 
 def _typed(placeholder: Any = "") -> forms.TextInput:
@@ -63,7 +71,9 @@ class OfPlaces(Filters):
 
     def of_product(self, rows: QuerySet[Any], name: str, value: str) -> QuerySet[Any]:
         """Keep rows of products whose SKU or name holds the text."""
-        return rows.filter(product__in=self.products(value))
+        found = self.products(value)
+        self.is_served = self.is_served or isinstance(found, list)
+        return rows.filter(product__in=found)
 
     def since_day(self, rows: QuerySet[Any], name: str, value: date) -> QuerySet[Any]:
         """Keep rows from the beginning of a day on."""
@@ -110,10 +120,13 @@ class StockFilters(Filters):
 
     def of_text(self, rows: QuerySet[Product], name: str, value: str) -> QuerySet[Product]:
         """Keep products whose SKU or name holds the text, with that GTIN, or which that listing sells."""
-        sold_as = Q(item_id__iexact=value) | Q(user_product_id__iexact=value)
+        wanted = value.upper()  # as the channels write their ids
+        accounts = list(access.owned(self.request, Connector.objects.all()).values_list("pk", flat=True))
+        sold_as = Q(item_id=wanted) | Q(connector__in=accounts, user_product_id=wanted)
         listings = access.owned(self.request, Listing.objects.filter(sold_as, product__isnull=False))
+        sold = list(listings.values_list("product_id", flat=True)[:MATCHES_MAX])
         found = Q(sku__icontains=value) | Q(name__icontains=value) | Q(gtin=value)
-        return rows.filter(found | Q(pk__in=listings.values("product_id")))
+        return rows.filter(found | Q(pk__in=sold) if sold else found)
 
     def at_location(self, rows: QuerySet[Product], name: str, value: str) -> QuerySet[Product]:
         """Keep products that were ever at a place."""
@@ -172,8 +185,8 @@ class MovementFilters(OfPlaces):
     period = _choice(_("Period"), empty=_("Any time"), choices=PERIODS, method="in_period")
     since = _day(_("From"), method="since_day")
     until = _day(_("Until"), method="until_day")
-    batch = django_filters.UUIDFilter(field_name="batch_id", widget=forms.HiddenInput())
-    reservation = django_filters.UUIDFilter(field_name="reservation_id", widget=forms.HiddenInput())
+    batch = django_filters.UUIDFilter(method="of_batch", widget=forms.HiddenInput())
+    reservation = django_filters.UUIDFilter(method="of_reservation", widget=forms.HiddenInput())
     trace = django_filters.UUIDFilter(field_name="trace_id", widget=forms.HiddenInput())
 
     class Meta:
@@ -184,6 +197,58 @@ class MovementFilters(OfPlaces):
         super().__init__(*args, **kwargs)
         kinds = [("people", _("A person")), ("saldo", _("Saldo, by itself")), ("programs", _("A program"))]
         self.filters["who"].extra["choices"] = [*kinds, *people]
+
+    def of_product(self, rows: QuerySet[Movement], name: str, value: str) -> QuerySet[Movement]:
+        """Keep movements of products whose SKU or name holds the text."""
+        found = self.products(value)
+        if isinstance(found, list):
+            is_all_of_them = not any(self.form.cleaned_data.get(name) for name in SERVED_BY_NOTHING)
+            self.is_served = self.is_served or is_all_of_them or self._movements_of(found) <= MOVEMENTS_SOON_READ
+        return rows.filter(product__in=found)
+
+    def _movements_of(self, products: list[int]) -> int:
+        """Return how many movements products have: a balance's version counts its own."""
+        balances = access.owned(self.request, Balance.objects.filter(product__in=products))
+        return int(balances.aggregate(movements=Sum("version"))["movements"] or 0)
+
+    def in_period(self, rows: QuerySet[Movement], name: str, value: str) -> QuerySet[Movement]:
+        """Keep movements of the last hour, day, week or month."""
+        return self._since(rows, timezone.now() - PERIOD_LENGTHS[value])
+
+    def since_day(self, rows: QuerySet[Movement], name: str, value: date) -> QuerySet[Movement]:
+        """Keep movements from the beginning of a day on."""
+        return self._since(rows, start_of(value))
+
+    def until_day(self, rows: QuerySet[Movement], name: str, value: date) -> QuerySet[Movement]:
+        """Keep movements up to the end of a day."""
+        ends = start_of(value + timedelta(days=1))
+        rows = rows.filter(recorded_at__lt=ends)
+        beyond = feed.transaction_at(access.tenant_of(self.request).pk, ends + feed.LONGEST_TRANSACTION)
+        return rows if beyond is None else rows.filter(transaction_id__lte=beyond)
+
+    def _since(self, rows: QuerySet[Movement], moment: datetime) -> QuerySet[Movement]:
+        # the list goes by transactions: without the first one, what is rare would be looked for to its very end
+        rows = rows.filter(recorded_at__gte=moment)
+        first = feed.transaction_at(access.tenant_of(self.request).pk, moment - feed.LONGEST_TRANSACTION)
+        return rows if first is None else rows.filter(transaction_id__gte=first)
+
+    def of_batch(self, rows: QuerySet[Movement], name: str, value: UUID) -> QuerySet[Movement]:
+        """Keep what moved a batch: of its product at its place, which an index finds."""
+        return self._of_balance(rows.filter(batch_id=value), Batch.objects.filter(pk=value))
+
+    def of_reservation(self, rows: QuerySet[Movement], name: str, value: UUID) -> QuerySet[Movement]:
+        """Keep what a reservation did: to its product at its place, which an index finds."""
+        return self._of_balance(rows.filter(reservation_id=value), Reservation.objects.filter(pk=value))
+
+    def _of_balance(self, rows: QuerySet[Movement], owners: QuerySet[Any]) -> QuerySet[Movement]:
+        owner = access.owned(self.request, owners).only("product_id", "location_id", "created_at", "updated_at").first()
+        if owner is None:  # forgotten meanwhile: its movements never are
+            return rows
+        self.is_served = True
+        first, last = owner.created_at - feed.LONGEST_TRANSACTION, owner.updated_at + feed.LONGEST_TRANSACTION
+        return rows.filter(
+            product=owner.product_id, location=owner.location_id, recorded_at__gte=first, recorded_at__lte=last
+        )
 
     def by(self, rows: QuerySet[Movement], name: str, value: str) -> QuerySet[Movement]:
         """Keep what one person, any person, the hub itself or a program did."""
@@ -200,11 +265,12 @@ class MovementFilters(OfPlaces):
         orders = access.owned(self.request, Order.objects.filter(Q(external_id=value) | Q(pack_id=value)))
         numbers = [str(pk) for pk in orders.values_list("pk", flat=True)[:50]]
         is_order = Q(reference_type=REFERENCE_TYPE, reference_id__in=numbers)
+        self.is_served = True
         return rows.filter(is_order | (Q(reference_id=value) & ~Q(reference_type__in=["", REFERENCE_TYPE])))
 
     def from_source(self, rows: QuerySet[Movement], name: str, value: str) -> QuerySet[Movement]:
-        """Keep what a source told, by its code."""
-        return rows.filter(source__iexact=value)
+        """Keep what a source told, by its code: as it is typed, in capitals or in small letters."""
+        return rows.filter(source__in={value, value.upper(), value.lower()})
 
 
 class ReservationFilters(OfPlaces):

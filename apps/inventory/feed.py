@@ -61,14 +61,16 @@ SELECT m.* FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[])
  WHERE m.recorded_at > %s
 """
 
-FIRST_FROM = """
+HALVING = """
 WITH RECURSIVE ends AS (
-    SELECT (SELECT transaction_id FROM inventory_ledger WHERE tenant_id = %(tenant)s
-             ORDER BY transaction_id, id LIMIT 1) AS low,
-           (SELECT transaction_id FROM inventory_ledger WHERE tenant_id = %(tenant)s
-             ORDER BY transaction_id DESC, id DESC LIMIT 1) AS high),
+    (SELECT transaction_id, recorded_at FROM inventory_ledger WHERE tenant_id = %(tenant)s
+      ORDER BY transaction_id, id LIMIT 1)
+     UNION ALL
+    (SELECT transaction_id, recorded_at FROM inventory_ledger WHERE tenant_id = %(tenant)s
+      ORDER BY transaction_id DESC, id DESC LIMIT 1)),
 halving (low, high, at, recorded_at) AS (
-    SELECT low, high + 1, NULL::bigint, NULL::timestamptz FROM ends WHERE low IS NOT NULL
+    SELECT min(transaction_id), max(transaction_id) + 1, NULL::bigint, NULL::timestamptz FROM ends
+    HAVING count(*) > 0
      UNION ALL
     SELECT CASE WHEN m.recorded_at < %(moment)s THEN m.transaction_id + 1 ELSE h.low END,
            CASE WHEN m.recorded_at < %(moment)s THEN h.high ELSE (h.low + h.high) / 2 END,
@@ -79,6 +81,8 @@ halving (low, high, at, recorded_at) AS (
             ORDER BY transaction_id, id LIMIT 1) AS m
      WHERE h.low < h.high)
 SELECT low, at, recorded_at FROM halving
+ UNION ALL
+SELECT 0, transaction_id, recorded_at FROM ends
 """
 
 LONGEST_TRANSACTION = timedelta(days=1)
@@ -182,11 +186,11 @@ def transaction_at(tenant_id: int, moment: datetime) -> int | None:
     data was restored from another cluster, whose ids were others.
     """
     with connection.cursor() as query:
-        query.execute(FIRST_FROM, {"tenant": tenant_id, "moment": moment})
+        query.execute(HALVING, {"tenant": tenant_id, "moment": moment})
         steps = query.fetchall()
-    seen = sorted((at, recorded) for _low, at, recorded in steps if at is not None)
+    seen = sorted((at, recorded_at) for _low, at, recorded_at in steps if at is not None)
     is_rising = all(one[1] - LONGEST_TRANSACTION <= other[1] for one, other in pairwise(seen))
-    return int(steps[-1][0]) if steps and is_rising else None
+    return max(int(low) for low, *_seen in steps) if steps and is_rising else None
 
 
 def skip_to_now(cursor: FeedCursor) -> None:

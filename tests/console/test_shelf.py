@@ -13,6 +13,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from apps.connectors.models import Connector, Listing
+from apps.console import keyset
 from apps.inventory import ledger
 from apps.inventory.models import Balance, Batch, Location, Movement, Oversell, Product, Reservation
 from apps.tenants.models import AuditEntry, Membership
@@ -270,6 +271,34 @@ def test_movements_are_filtered_by_product_place_kind_who_document_source_and_pe
     assert theirs in rows(alice, "all-movements", period="1h")
     assert rows(alice, "all-movements", until=f"{timezone.localdate() - timedelta(days=2):%Y-%m-%d}") == []
     assert rows(alice, "all-movements", trace=shop.event.trace_id) == [sale]
+
+
+def test_what_is_rare_is_found_in_steps_and_each_says_how_far_it_looked(
+    shop: Shop, alice: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    product, place = factories.ProductFactory(tenant=shop.tenant), factories.LocationFactory(tenant=shop.tenant)
+    sources = ["till" if n % 6 == 1 else "shop" for n in range(15)]
+    made = [factories.stocked(product, place, 1, source=source).movement_ids[0] for source in sources]
+    wanted = [str(pk) for pk, source in zip(made, sources, strict=True) if source == "till"][::-1]
+    monkeypatch.setattr(keyset, "REACH", 4)
+    steps = walked(alice, "?source=till")
+    assert [pk for page in steps for pk in page] == wanted
+    assert any(not page for page in steps[:-1])  # a step may find nothing, and goes on all the same
+    assert walked(alice, f"?source=till&product={product.sku}") == [wanted]  # an index finds the product's
+    monkeypatch.undo()
+    assert walked(alice, "?source=till") == [wanted]
+
+
+def walked(client: Client, query: str) -> list[list[str]]:
+    """Return the rows of each page of movements from the first to the last; on each, that and why there is more."""
+    pages = []
+    while query:
+        text = client.get(reverse("console:all-movements") + query).content.decode()
+        pages.append(re.findall(r'data-row="([^"]+)"', text))
+        further = re.search(r'href="([^"]+)" rel="next"', text)
+        query = further[1].replace("&amp;", "&") if further else ""
+        assert ("What lies beyond was not looked at yet" in text) == bool(query)
+    return pages
 
 
 def test_one_movement_says_everything(shop: Shop, alice: Client) -> None:
