@@ -19,8 +19,9 @@ from apps.sync.turns import Pause
 
 log = structlog.get_logger(__name__)
 
-DRAIN_SECONDS = 10.0
-"""A drain ends after this long even when there is more: the next tick goes on, and no worker is held for ever."""
+DRAIN_SECONDS = 5.0
+"""A drain ends after this long even when there is more: the next tick goes on, and a worker that stops waits for no
+longer."""
 
 LINGER_SECONDS = 1.5
 """A drain that has nothing to tell stays this long: longer than a tick, so while there is traffic one is always on."""
