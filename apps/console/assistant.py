@@ -116,8 +116,13 @@ class Standing:
 
     @property
     def is_activated(self) -> bool:
-        """Tell whether all numbers are told."""
+        """Tell whether somebody decided that all numbers be told."""
         return bool(self.connector.user_id) and not self.connector.is_shadow
+
+    @property
+    def tells_all(self) -> bool:
+        """Tell whether all numbers are told now."""
+        return self.is_activated and self.connector.is_running and not self.is_off
 
 
 def standing_of(row: Connector) -> Standing:
@@ -225,7 +230,7 @@ def _simulate(now: Standing) -> Step:
 
 
 def _activate(now: Standing) -> Step:
-    if now.is_activated and now.connector.is_running and not now.is_off:
+    if now.tells_all:
         return Step("activate", DONE, _("Every number is told as stock moves. To go back, pause it."))
     why = _why_not_activated(now)
     if why:

@@ -113,6 +113,26 @@ def test_what_is_switched_off_or_stopped_cannot_be_activated(connector: Connecto
     assert badges(connector)["activate"] is assistant.BLOCKED
 
 
+def test_it_says_that_all_numbers_are_told_only_while_they_are(connector: Connector, alice: Client) -> None:
+    authorise(connector)
+    stock(connector, 1)
+    address = reverse("console:assistant", args=[connector.pk])
+
+    def says() -> str:
+        page = alice.get(address, headers={"accept-language": "en"}).content.decode()
+        return page.partition('<p class="lead">')[2].partition("</p>")[0]
+
+    assert says().startswith("No number is sent to the channel before the last step.")
+    Connector.objects.update(is_shadow=False)
+    assert says().startswith("All numbers of this account are told.")
+    for status in ("REAUTORIZAR", "PAUSADO", "ERROR"):
+        Connector.objects.update(status=status)
+        assert says().startswith("No number of this account is told now;"), status
+    Connector.objects.update(status="ATIVO")
+    flags.switch(connector.tenant, "integracao.ml.enabled", is_enabled=False, actor=ACTOR)
+    assert says().startswith("No number of this account is told now;")
+
+
 def test_ten_are_told_first_then_all_and_back(connector: Connector, alice: Client, anna: Client) -> None:
     authorise(connector)
     rows = stock(connector, 12)
