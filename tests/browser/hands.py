@@ -20,7 +20,7 @@ STOP = """
   const look = getComputedStyle(one);
   const ringed = look.outlineStyle !== "none" && parseFloat(look.outlineWidth) >= 1;
   const room = { right: innerWidth, bottom: innerHeight };
-  let free = false;
+  let free = false, over = "the window's edge";
   for (const box of one.getClientRects()) {
     for (const [across, down] of [[0.5, 0.5], [0.1, 0.2], [0.9, 0.8], [0.1, 0.8], [0.9, 0.2]]) {
       const x = box.left + box.width * across;
@@ -29,6 +29,7 @@ STOP = """
       const hit = document.elementFromPoint(x, y);
       if (hit && (one.contains(hit) || (one.labels && Array.from(one.labels).some((label) => label.contains(hit)))))
         free = true;
+      else if (hit) over = `${hit.tagName}.${hit.className}`;
     }
   }
   const before = window.stopBefore;
@@ -36,7 +37,7 @@ STOP = """
     Boolean(before.compareDocumentPosition(one) & Node.DOCUMENT_POSITION_FOLLOWING);
   window.stopBefore = one;
   const words = one.getAttribute("aria-label") || one.textContent || one.name || "";
-  return { name: `${one.tagName} ${words.trim().slice(0, 50)}`, ringed, free, goesOn };
+  return { name: `${one.tagName} ${words.trim().slice(0, 50)}`, ringed, free, over, goesOn };
 }
 """
 
@@ -111,7 +112,7 @@ class Keyboard:
                 self.page.evaluate("window.stopBefore = null")
                 continue
             assert stop["ringed"], f"the focus is not seen on {stop['name']}"
-            assert stop["free"], f"something lies over the focus on {stop['name']}"
+            assert stop["free"], f"{stop['over']} lies over the focus on {stop['name']}"
             assert stop["goesOn"], f"Tab goes back in the page: {stops[-1:]}, then {stop['name']}"
             stops.append(stop["name"])
         raise AssertionError(f"{TABS_MAX} times Tab do not reach {control}; they reach {stops}")
