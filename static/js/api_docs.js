@@ -16,9 +16,10 @@ function withCsrfToken(request) {
 SwaggerUIBundle({
   url: place.dataset.schema,
   domNode: place,
-  deepLinking: true,
+  deepLinking: false, // it puts a link inside each operation's button, which no screen reader tells apart
   filter: true,
   persistAuthorization: false,
   requestInterceptor: withCsrfToken,
   validatorUrl: null,
+  onComplete: () => document.getElementById("servers")?.setAttribute("aria-label", place.dataset.server),
 });
