@@ -7,11 +7,14 @@ screen; those that answer a form stand here. `test_no_screen_is_forgotten` holds
 
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import timedelta
 
 from django.contrib.auth.tokens import default_token_generator
-from django.test import Client
+from django.db import connection, transaction
+from django.db.models import Model
+from django.test import Client, override_settings
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.encoding import force_bytes
@@ -20,7 +23,7 @@ from django.utils.http import urlsafe_base64_encode
 from apps.connectors.models import Connector, Errand, Listing, SkuMapping, StatusMapping
 from apps.events import bulk
 from apps.events.models import IntegrationEvent, Reprocess, SilentTopic
-from apps.inventory.models import Location
+from apps.inventory.models import Batch, Location, Movement
 from apps.notifications import troubles
 from apps.notifications.models import Medium, Notification, PickupCounter, Trouble
 from apps.sync.models import Divergence, SyncLog
@@ -40,7 +43,8 @@ DOWNLOADS = {"export", "listings-csv", "mapping-report", "mappings-csv", "reproc
 class Screen:
     """One page. form: what is sent to get it, a `bytes` value as a file. who: whose session; see `Cast`.
 
-    leaves: it goes on to another site by itself.
+    leaves: it goes on to another site by itself. trouble: what goes wrong while it is asked for; only a server in a
+    thread of its own, with its own connection, meets that.
     """
 
     name: str
@@ -49,6 +53,7 @@ class Screen:
     who: str = "admin"
     status: int = 200
     leaves: bool = False
+    trouble: Callable[[], AbstractContextManager[None]] = nullcontext
 
 
 @dataclass
@@ -68,9 +73,13 @@ def build() -> Cast:
     guarded = factories.member(shop.tenant, Membership.Role.MANAGER, first_name="Gil")
     second_factor.turn_on(guarded, SECRET, code_now(steps=-1))
     newcomer = factories.member(factories.TenantFactory(name="Loja nova"), Membership.Role.ADMIN)
-    people = {"admin": admin, "analyst": analyst, "guarded": guarded, "newcomer": newcomer, "nobody": None}
+    platform = factories.UserFactory(is_staff=True, is_superuser=True)
+    people = {"admin": admin, "analyst": analyst, "guarded": guarded, "newcomer": newcomer, "platform": platform}
+    people["nobody"] = None
     sessions = {who: _session(user) for who, user in people.items()}
     sessions["halfway"] = _halfway(guarded)
+    with override_settings(STAFF_SECOND_FACTOR=True):
+        sessions["staff"] = _halfway(factories.UserFactory(is_staff=True))
     sessions["lost"] = _session(factories.UserFactory())
     cast = Cast(shop, sessions)
     cast.screens = [*_of_the_routes(shop)]  # which oversells, too
@@ -89,7 +98,7 @@ def _session(user: object) -> dict[str, str]:
 
 
 def _halfway(user: object) -> dict[str, str]:
-    """A session that has passed the password and waits for the code."""
+    """A session that has passed the password and waits for the code, or for a second factor to be set up."""
     client = Client()
     client.post(reverse("login"), {"username": user.get_username(), "password": factories.PASSWORD})  # type: ignore[attr-defined]
     return {name: morsel.value for name, morsel in client.cookies.items()}
@@ -205,9 +214,6 @@ def _answers(shop: Shop) -> Iterator[Screen]:
         return reverse(f"console:{name}", kwargs=of(shop) if of else {})
 
     shelf = {"pk": shop.log.product_id}
-    yield Screen("home", reverse("console:home"))
-    yield Screen("health", reverse("console:health"))
-    yield Screen("reprocessings", reverse("console:reprocessings"))
     for step in ("planned", "running", "paused", "cancelled"):
         yield Screen(f"reprocessing {step}", reverse("console:reprocessing", args=[_job(shop, step).pk]))
     for number, matter in enumerate(Trouble.objects.filter(tenant=shop.tenant).order_by("pk")):
@@ -252,12 +258,42 @@ def _outside(shop: Shop, admin: object) -> Iterator[Screen]:
     yield Screen("login", reverse("login"), who="nobody")
     yield Screen("login refused", reverse("login"), {"username": "ninguem", "password": "x"}, who="nobody")
     yield Screen("login code", reverse("login-code"), who="halfway")
+    yield Screen("login set up", reverse("login-setup"), who="staff")
     yield Screen("choose a password", reverse("choose-password", args=[uid, token]), who="nobody")
     yield Screen("link used up", reverse("choose-password", args=["MQ", "x-y"]), who="nobody")
     yield Screen("problem", reverse("problem", args=["not_found"]), who="nobody")
+    yield Screen("api docs", reverse("api-docs"), who="nobody")
     yield Screen("not found", reverse("console:event", args=[10**9]), status=404)
     yield Screen("not for this role", reverse("console:users"), who="analyst", status=403)
     yield Screen("no company", reverse("console:events"), who="lost", status=404)
+    yield Screen("forged form", reverse("login"), {"csrfmiddlewaretoken": "x"}, who="nobody", status=403)
+    yield Screen("too long", reverse("console:all-movements") + "?sku=A", status=503, trouble=a_table_is_held)
+    yield Screen("failure", reverse("console:batches"), status=500, trouble=a_table_is_gone)
+
+
+@contextmanager
+def a_table_is_held() -> Iterator[None]:
+    """Keep the movements from everybody else, so that a page of them waits until its time is over."""
+    with override_settings(CONSOLE_STATEMENT_SECONDS=1), transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(f"LOCK TABLE {_table(Movement)} IN ACCESS EXCLUSIVE MODE")
+        yield
+
+
+@contextmanager
+def a_table_is_gone() -> Iterator[None]:
+    """Take the batches' table away, as a migration that was not run would."""
+    table = _table(Batch)
+    with connection.cursor() as cursor:
+        cursor.execute(f"ALTER TABLE {table} RENAME TO gone")
+    try:
+        yield
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute(f"ALTER TABLE gone RENAME TO {table}")
+
+
+def _table(model: type[Model]) -> str:
+    return connection.ops.quote_name(model._meta.db_table)
 
 
 def _empty() -> Iterator[Screen]:
@@ -265,5 +301,3 @@ def _empty() -> Iterator[Screen]:
     for name, asks in everybody.ROUTES.items():
         if asks[0].method == "GET" and asks[0].of is None and name not in DOWNLOADS | {"authorized", "new-connector"}:
             yield Screen(f"{name}, empty", reverse(f"console:{name}"), who="newcomer")
-    yield Screen("home, empty", reverse("console:home"), who="newcomer")
-    yield Screen("reprocessings, empty", reverse("console:reprocessings"), who="newcomer")

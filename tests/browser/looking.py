@@ -17,6 +17,12 @@ STANDARD = {
     "rules": {"target-size": {"enabled": True}},  # 2.5.8, which axe leaves out by itself
     "resultTypes": ["violations"],
 }
+COLOURS = {
+    "runOnly": {"type": "rule", "values": ["color-contrast", "link-in-text-block"]},
+    "resultTypes": ["violations"],
+}
+"""The rules that look at colours. In the dark a page is the same but for its colours (base.css: the tokens alone)."""
+
 WATCH = """
 window.refused = [];
 document.addEventListener("securitypolicyviolation", (event) =>
@@ -92,13 +98,13 @@ def show(page: Page, screen: Screen, hub: str) -> int:
     return answer.status
 
 
-def violations(page: Page) -> list[str]:
+def violations(page: Page, options: dict[str, Any] = STANDARD) -> list[str]:
     """Return what axe says is wrong with the page as it stands, one line an element."""
     if not page.evaluate("'axe' in window"):
         session = page.context.new_cdp_session(page)  # the page's policy lets no script in; the debugger may
         session.send("Runtime.evaluate", {"expression": AXE})
         session.detach()
-    found = page.evaluate("(options) => axe.run(document, options)", STANDARD)
+    found = page.evaluate("(options) => axe.run(document, options)", options)
     return [
         f"{rule['id']}: {' '.join(node['target'][-1:])} — {' '.join(node['failureSummary'].split())[:300]}"
         for rule in found["violations"]
@@ -107,18 +113,20 @@ def violations(page: Page) -> list[str]:
 
 
 def overflow(page: Page) -> list[str]:
-    """Return which elements make the page wider than the window; none when it needs no sideways scrolling."""
-    widest: list[str] = page.evaluate(
+    """Return what is wider than its room: the page than the window, or a table than its card."""
+    found: list[str] = page.evaluate(
         """() => {
-          const room = document.documentElement.clientWidth;
-          if (document.documentElement.scrollWidth <= room) return [];
-          return Array.from(document.body.querySelectorAll("*"))
-            .filter((one) => one.getBoundingClientRect().right > room + 0.5)
-            .slice(-3)
-            .map((one) => `${one.tagName}.${one.className}: ${one.textContent.trim().slice(0, 40)}`);
+          const tooWide = (room, inside) => room.scrollWidth <= room.clientWidth + 1 ? [] :
+            Array.from(inside.querySelectorAll("*"))
+              .filter((one) => one.getBoundingClientRect().right > room.getBoundingClientRect().right + 0.5)
+              .slice(-3)
+              .map((one) => `${one.tagName}.${one.className}: ${one.textContent.trim().slice(0, 40)}`);
+          const page = tooWide(document.documentElement, document.body).map((one) => `wider than the window: ${one}`);
+          const cards = Array.from(document.querySelectorAll(".card")).flatMap((card) => tooWide(card, card));
+          return page.concat(cards.map((one) => `wider than its card: ${one}`));
         }"""
     )
-    return [f"wider than the window: {one}" for one in widest]
+    return found
 
 
 def weight_bytes(page: Page) -> int:

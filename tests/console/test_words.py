@@ -3,6 +3,7 @@
 import ast
 import re
 from collections.abc import Iterator
+from contextlib import nullcontext
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -251,7 +252,8 @@ class English:
 
 
 def open_screen(cast: Cast, screen: Screen) -> str:
-    client = Client(headers={"accept-language": "pt-BR"})
+    forges = "csrfmiddlewaretoken" in (screen.form or {})
+    client = Client(headers={"accept-language": "pt-BR"}, enforce_csrf_checks=forges)
     for name, value in cast.sessions[screen.who].items():
         client.cookies[name] = value
     if screen.form is None:
@@ -271,7 +273,7 @@ def open_screen(cast: Cast, screen: Screen) -> str:
 def test_no_screen_speaks_english_to_a_brazilian() -> None:
     cast = screens.build()
     seen: dict[str, set[str]] = {}  # where each text stands
-    for screen in cast.screens:
+    for screen in (one for one in cast.screens if one.trouble is nullcontext):
         for words in read(open_screen(cast, screen)):
             seen.setdefault(words, set()).add(screen.name)
     english = English()
