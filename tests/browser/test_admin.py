@@ -15,7 +15,7 @@ from tests import screens
 from tests.browser import looking
 from tests.screens import Cast, Screen
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.apart, pytest.mark.timeout(300)]
 
 
 @pytest.fixture
