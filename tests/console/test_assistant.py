@@ -123,7 +123,7 @@ def test_it_says_that_all_numbers_are_told_only_while_they_are(connector: Connec
         return page.partition('<p class="lead">')[2].partition("</p>")[0]
 
     assert says().startswith("No number is sent to the channel before the last step.")
-    Connector.objects.update(is_shadow=False)
+    pausing.leave_shadow(connector, actor=ACTOR)
     assert says().startswith("All numbers of this account are told.")
     for status in ("REAUTORIZAR", "PAUSADO", "ERROR"):
         Connector.objects.update(status=status)
