@@ -13,6 +13,13 @@ function withCsrfToken(request) {
   return request;
 }
 
+/* Swagger UI's list of servers has no name of its own, and is drawn at a moment it does not tell. */
+function nameServers() {
+  const list = document.getElementById("servers");
+  if (list && !list.hasAttribute("aria-label")) list.setAttribute("aria-label", place.dataset.server);
+}
+new MutationObserver(nameServers).observe(place, { childList: true, subtree: true });
+
 SwaggerUIBundle({
   url: place.dataset.schema,
   domNode: place,
@@ -21,5 +28,4 @@ SwaggerUIBundle({
   persistAuthorization: false,
   requestInterceptor: withCsrfToken,
   validatorUrl: null,
-  onComplete: () => document.getElementById("servers")?.setAttribute("aria-label", place.dataset.server),
 });
