@@ -52,9 +52,10 @@ def outage(sandbox_url: str, listings: int, movements: int, rate: float) -> dict
     dice = random.Random(2026)
     account = open_account(sandbox_url, [dice.randint(1, 60) for _ in range(listings)])
     Connector.objects.update(calls_per_minute=0, zero_limit_percent=100)
-    _tell_everything(push, queue, Turn)
-    begun_at = simulated = time.time()
-    budget.clock = lambda: simulated
+    clock = Clock(time.time())
+    begun_at = clock.now
+    budget.clock = clock
+    _tell_everything(clock)
     account.control.faults({"path": "^/", "action": "status", "status": 503})
     moved: set[int] = set()
     tries = 0
@@ -75,7 +76,7 @@ def outage(sandbox_url: str, listings: int, movements: int, rate: float) -> dict
                 )
             )
         ledger.post(account.tenant, moves)
-        simulated = begun_at + first / rate
+        clock.now = begun_at + first / rate
         while queue.follow():
             pass
         queue.line_up_recent()
@@ -86,9 +87,9 @@ def outage(sandbox_url: str, listings: int, movements: int, rate: float) -> dict
     account.control.clear_faults()
     last_log = SyncLog.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
     Breaker(account.connector.pk).close()  # half a minute passed
-    simulated += 120
+    clock.now += 120
     queue.sweep()
-    _tell_everything(push, queue, Turn)
+    _tell_everything(clock)
     told = list(
         SyncLog.objects.filter(pk__gt=last_log, status="SUCCESS").order_by("pk").values_list("old_value", "new_value")
     )
@@ -114,12 +115,27 @@ def outage(sandbox_url: str, listings: int, movements: int, rate: float) -> dict
     }
 
 
-def _tell_everything(push: Any, queue: Any, turn: Any) -> None:
+class Clock:
+    """Simulated time, in seconds: what budgets and turns go by."""
+
+    def __init__(self, now: float) -> None:
+        self.now = now
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def _tell_everything(clock: Clock) -> None:
+    """Tell every number that is due; where the account's calls are used up for now, time passes."""
+    from apps.sync import push, queue
+    from apps.sync.turns import Pause
+
     while queue.follow():
         pass
     queue.line_up_due()
-    while isinstance(push.push_next(), turn):
-        pass
+    while not isinstance(turn := push.push_next(), Pause) or turn.seconds is not None:
+        if isinstance(turn, Pause):
+            clock.now += turn.seconds or 0.0
 
 
 if __name__ == "__main__":
