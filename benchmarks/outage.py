@@ -135,7 +135,7 @@ def _tell_everything(clock: Clock) -> None:
     queue.line_up_due()
     while not isinstance(turn := push.push_next(), Pause) or turn.seconds is not None:
         if isinstance(turn, Pause):
-            clock.now += turn.seconds or 0.0
+            clock.now += max(turn.seconds or 0.0, 0.01)  # less is lost beside so large a number
 
 
 if __name__ == "__main__":
