@@ -221,16 +221,22 @@ class MovementFilters(OfPlaces):
 
     def until_day(self, rows: QuerySet[Movement], name: str, value: date) -> QuerySet[Movement]:
         """Keep movements up to the end of a day."""
-        ends = start_of(value + timedelta(days=1))
-        rows = rows.filter(recorded_at__lt=ends)
-        beyond = feed.transaction_at(access.tenant_of(self.request).pk, ends + feed.LONGEST_TRANSACTION)
+        ends = timezone.make_aware(datetime.combine(value, time.max))
+        rows = rows.filter(recorded_at__lte=ends)
+        beyond = self._transaction_at(ends, feed.LONGEST_TRANSACTION)
         return rows if beyond is None else rows.filter(transaction_id__lte=beyond)
 
     def _since(self, rows: QuerySet[Movement], moment: datetime) -> QuerySet[Movement]:
         # the list goes by transactions: without the first one, what is rare would be looked for to its very end
         rows = rows.filter(recorded_at__gte=moment)
-        first = feed.transaction_at(access.tenant_of(self.request).pk, moment - feed.LONGEST_TRANSACTION)
+        first = self._transaction_at(moment, -feed.LONGEST_TRANSACTION)
         return rows if first is None else rows.filter(transaction_id__gte=first)
+
+    def _transaction_at(self, moment: datetime, further: timedelta) -> int | None:
+        try:
+            return feed.transaction_at(access.tenant_of(self.request).pk, moment + further)
+        except OverflowError:  # the calendar ends there, so there is nothing to leave out
+            return None
 
     def of_batch(self, rows: QuerySet[Movement], name: str, value: UUID) -> QuerySet[Movement]:
         """Keep what moved a batch: of its product at its place, which an index finds."""

@@ -2,10 +2,12 @@
 
 import json
 from datetime import timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from apps.console.payloads import difference
 from apps.events.models import IntegrationEvent
@@ -104,7 +106,7 @@ def test_what_was_forgotten_says_when(event: IntegrationEvent, settings: object)
     event.body, event.payload = b"", None
     event.save()
     page = seen(person(event), event)
-    day = event.received_at + timedelta(days=30)
+    day = timezone.localtime(event.received_at, ZoneInfo(event.tenant.time_zone)) + timedelta(days=30)
     assert f"{day:%d/%m/%Y}" in page
     assert reverse("console:show-content", args=[event.pk]) not in page
     assert event.external_id in seen(person(event), event, "interpretado")
