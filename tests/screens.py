@@ -268,7 +268,7 @@ def _outside(shop: Shop, admin: object) -> Iterator[Screen]:
     yield Screen("no company", reverse("console:events"), who="lost", status=404)
     yield Screen("forged form", reverse("login"), {"csrfmiddlewaretoken": "x"}, who="nobody", status=403)
     much = {f"field{number}": "x" for number in range(1001)}
-    yield Screen("too much for a form", reverse("login"), much, who="nobody", status=400)
+    yield Screen("too much for a form", reverse("login"), much, who="nobody", status=413)
     yield Screen("too long", reverse("console:all-movements") + "?sku=A", status=503, trouble=a_table_is_held)
     yield Screen("failure", reverse("console:batches"), status=500, trouble=a_table_is_gone)
 
