@@ -1,5 +1,7 @@
-"""The list of listings in its order, what failed, and a listing by its id."""
+"""The list of listings in its order, what failed, and texts that hold what is looked for."""
 
+import django.contrib.postgres.indexes
+import django.db.models.functions.text
 import django.db.models.lookups
 from django.contrib.postgres.operations import AddIndexConcurrently
 from django.db import migrations, models
@@ -35,5 +37,18 @@ class Migration(migrations.Migration):
         AddIndexConcurrently(
             model_name="listing",
             index=models.Index(fields=["tenant", "item_id"], name="listing_by_item"),
+        ),
+        AddIndexConcurrently(
+            model_name="listing",
+            index=django.contrib.postgres.indexes.GinIndex(
+                django.contrib.postgres.indexes.OpClass(
+                    django.db.models.functions.text.Upper("item_id"), "gin_trgm_ops"
+                ),
+                django.contrib.postgres.indexes.OpClass(django.db.models.functions.text.Upper("title"), "gin_trgm_ops"),
+                django.contrib.postgres.indexes.OpClass(
+                    django.db.models.functions.text.Upper("seller_sku"), "gin_trgm_ops"
+                ),
+                name="listing_text",
+            ),
         ),
     ]
