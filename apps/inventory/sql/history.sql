@@ -62,6 +62,7 @@ BEGIN
                     (b ->> 2)::bigint AS location_id FROM jsonb_array_elements(balances) AS b) AS wanted
       USING (tenant_id, product_id, location_id)
       ORDER BY h.tenant_id, h.product_id, h.location_id FOR UPDATE OF h;
+    -- a statement of its own: it must see what whoever held a head before has written
     WITH wanted AS MATERIALIZED (
         SELECT h.* FROM inventory_checkpoint_heads AS h
           JOIN (SELECT DISTINCT (b ->> 0)::bigint AS tenant_id, (b ->> 1)::bigint AS product_id,
