@@ -72,7 +72,7 @@ def push_next(calls_max: int = 1) -> Turn | Pause:
         try:
             finish(job)
         finally:
-            turns.end(job.turn, was_used=True)
+            turns.end([job.turn])
     return found[0]
 
 
@@ -83,7 +83,7 @@ def begin(taken: Sequence[Turn]) -> list[Job]:
     """
     claimed_at = time.monotonic()
     claims = {claim.listing.pk: claim for claim in queue.claim([turn.listing_id for turn in taken])}
-    turns.end_several([turn for turn in taken if turn.listing_id not in claims], were_used=False)
+    turns.end([turn for turn in taken if turn.listing_id not in claims], were_used=False)
     try:
         known = _compute([claim for claim in claims.values() if _is_simple(claim)])
     except (OperationalError, InterfaceError):

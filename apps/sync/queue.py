@@ -369,13 +369,13 @@ def sweep() -> int:
 
 def next_turns(at_most: int, calls_max: int) -> list[turns.Turn] | turns.Pause:
     """Return whose turn it is, up to so many; lines everything up first when Redis forgot. Raises RedisError."""
-    found = turns.take_several(at_most, calls_max)
+    found = turns.take(at_most, calls_max)
     if isinstance(found, turns.Pause) and found.is_lost:
         with slot("sync.line_up") as is_mine:
             if not is_mine:
                 return turns.Pause(1.0)  # another worker is at it
             line_up_due()
-        return turns.take_several(at_most, calls_max)
+        return turns.take(at_most, calls_max)
     return found
 
 

@@ -140,7 +140,7 @@ class Crew:
         try:
             push.finish(job)
         finally:
-            turns.end(job.turn, was_used=True)
+            turns.end([job.turn])
 
     def hand(self, job: push.Job) -> None:
         """Give a job to somebody who is free."""
@@ -158,7 +158,7 @@ class Crew:
             while True:
                 done.append(self._done.get_nowait())
         self.free += len(done)
-        turns.end_several([job.turn for job in done])
+        turns.end([job.turn for job in done])
 
     def go_home(self) -> None:
         """Let everybody finish what they have, and end their turns."""

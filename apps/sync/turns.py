@@ -155,14 +155,11 @@ def line_up(waiting: Iterable[Waiting], ceilings: dict[int, float], *, is_everyt
                 together.execute()
 
 
-def take(calls_max: int) -> Turn | Pause:
-    """Take the next turn. calls_max: how many calls of one account may be under way at once. Raises RedisError."""
-    found = take_several(1, calls_max)
-    return found if isinstance(found, Pause) else found[0]
+def take(at_most: int, calls_max: int) -> list[Turn] | Pause:
+    """Take up to so many turns, at least one; or tell why there is none.
 
-
-def take_several(at_most: int, calls_max: int) -> list[Turn] | Pause:
-    """Take up to so many turns, at least one; or tell why there is none. Raises RedisError."""
+    calls_max: how many calls of one account may be under way at once. Raises RedisError.
+    """
     found, *rest = _take()(args=[budget.clock(), calls_max, uuid.uuid4().hex, at_most])
     if found == "turns":
         fours = (rest[first : first + 4] for first in range(0, len(rest), 4))
@@ -173,12 +170,7 @@ def take_several(at_most: int, calls_max: int) -> list[Turn] | Pause:
     return Pause(None if seconds < 0 else seconds)
 
 
-def end(turn: Turn, *, was_used: bool) -> None:
-    """End a turn; one that made no call gives it back. Raises RedisError."""
-    end_several([turn], were_used=was_used)
-
-
-def end_several(turns: Collection[Turn], *, were_used: bool = True) -> None:
+def end(turns: Collection[Turn], *, were_used: bool = True) -> None:
     """End turns; what made no call is given back. Raises RedisError."""
     how = "used" if were_used else "unused"
     if turns:

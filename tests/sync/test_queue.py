@@ -199,7 +199,7 @@ def next_listing() -> int | None:
     found = queue.next_turns(1, 1000)
     if isinstance(found, Pause):
         return None
-    turns.end(found[0], was_used=False)
+    turns.end(found, were_used=False)
     return found[0].listing_id
 
 

@@ -36,13 +36,13 @@ def line_up(scores: dict[int, float], *, connector: int = 1, ceiling: float = NO
 
 
 def take(calls_max: int = 1000) -> Turn:
-    turn = turns.take(calls_max)
-    assert isinstance(turn, Turn), turn
-    return turn
+    found = turns.take(1, calls_max)
+    assert isinstance(found, list), found
+    return found[0]
 
 
 def pause(calls_max: int = 1000) -> Pause:
-    found = turns.take(calls_max)
+    found = turns.take(1, calls_max)
     assert isinstance(found, Pause), found
     return found
 
@@ -52,6 +52,35 @@ def test_the_riskiest_goes_first_and_each_listing_stands_in_line_once(clock: Clo
     line_up({7: -9.0, 9: -3.0})  # its stock moved again
     assert [take().listing_id for _ in range(3)] == [7, 9, 8]
     assert pause() == Pause(None)
+
+
+def test_several_turns_are_those_that_would_be_taken_one_by_one(clock: Clock) -> None:
+    line_up({7: -3.0, 8: 2.0, 9: 1.0})
+    line_up({17: 5.0, 18: -1.0}, connector=2)
+    taken = turns.take(4, 1000)
+    assert isinstance(taken, list)
+    assert [(turn.connector_id, turn.listing_id) for turn in taken] == [(1, 7), (2, 18), (1, 9), (2, 17)]
+    assert len({turn.call_id for turn in taken}) == 4
+    assert take().listing_id == 8
+    turns.end(taken)
+    assert not valkey.client().exists("saldo:sync:2:calls")
+
+
+def test_several_turns_keep_to_the_limits_of_one(clock: Clock) -> None:
+    line_up(dict.fromkeys(range(100), 0.0))
+    taken = turns.take(10, 3)
+    assert isinstance(taken, list)
+    assert len(taken) == 3  # calls of one account at once
+    line_up(dict.fromkeys(range(200, 300), 0.0), connector=2, ceiling=10.0)
+    others = turns.take(100, 3)
+    assert isinstance(others, list)
+    assert len(others) == 3
+    turns.end([*taken, *others])
+    valkey.client().delete("saldo:sync:ring")
+    line_up(dict.fromkeys(range(200, 300), 0.0), connector=2, ceiling=10.0)
+    rest = turns.take(100, 1000)
+    assert isinstance(rest, list)
+    assert len(rest) + 3 <= 10.0 * budget.BURST_SECONDS  # and what its bucket holds
 
 
 def test_a_redis_that_forgot_says_so(clock: Clock) -> None:
@@ -68,8 +97,8 @@ def test_an_account_makes_no_more_calls_than_its_ceiling(clock: Clock) -> None:
     line_up(dict.fromkeys(range(1000), 0.0), ceiling=5.0)
     told = 0
     for _ in range(600):  # a minute in tenths of a second
-        while isinstance(turn := turns.take(1000), Turn):
-            turns.end(turn, was_used=True)
+        while isinstance(taken := turns.take(1, 1000), list):
+            turns.end(taken)
             told += 1
         clock.now += 0.1
     assert 5.0 * 60 <= told <= 5.0 * 60 + 5.0 * budget.BURST_SECONDS
@@ -77,7 +106,7 @@ def test_an_account_makes_no_more_calls_than_its_ceiling(clock: Clock) -> None:
 
 def test_the_pause_is_as_long_as_the_budget_needs(clock: Clock) -> None:
     line_up(dict.fromkeys(range(100), 0.0), ceiling=0.5)
-    while isinstance(found := turns.take(1000), Turn):
+    while isinstance(found := turns.take(1, 1000), list):
         pass
     assert found.seconds is not None
     assert 0 < found.seconds <= 2
@@ -91,7 +120,7 @@ def test_reads_of_orders_go_first(clock: Clock) -> None:
     for tenth in range(300):  # half a minute, with 8 reads a second
         for _read in range(8 if tenth % 10 == 0 else 0):
             line.ask()
-        while isinstance(turns.take(1000), Turn):
+        while isinstance(turns.take(1, 1000), list):
             told += 1
         clock.now += 0.1
     assert 2 * 25 <= told <= 2 * 30 + 20  # what is left of ten a second
@@ -103,7 +132,7 @@ def test_reads_cannot_take_everything(clock: Clock) -> None:
     for _ in range(300):
         for _read in range(5):  # five times what the account may call
             line.ask()
-        while isinstance(turns.take(1000), Turn):
+        while isinstance(turns.take(1, 1000), list):
             told += 1
         clock.now += 0.1
     assert told == pytest.approx(30 * 10.0 * budget.RESERVED, abs=3)
@@ -112,11 +141,11 @@ def test_reads_cannot_take_everything(clock: Clock) -> None:
 def test_a_turn_without_a_call_is_given_back(clock: Clock) -> None:
     line_up(dict.fromkeys(range(100), 0.0), ceiling=1.0)
     for _ in range(50):
-        turns.end(take(), was_used=False)
-    turns.end(turn := take(), was_used=False)
-    turns.end(turn, was_used=False)  # once is enough
+        turns.end([take()], were_used=False)
+    turns.end([turn := take()], were_used=False)
+    turns.end([turn], were_used=False)  # once is enough
     used = 0
-    while isinstance(turns.take(1000), Turn):
+    while isinstance(turns.take(1, 1000), list):
         used += 1
     assert used <= budget.BURST_SECONDS
 
@@ -140,7 +169,7 @@ def told_within(clock: Clock, seconds: int) -> int:
     told = 0
     for _ in range(seconds * 10):
         clock.now += 0.1
-        while isinstance(turns.take(10_000), Turn):
+        while isinstance(turns.take(1, 10_000), list):
             told += 1
     return told
 

@@ -34,7 +34,7 @@ class Shop:
             pass
         queue.line_up_due()
         while isinstance(taken := queue.next_turns(100, 100), list):
-            turns.end_several(taken, were_used=False)
+            turns.end(taken, were_used=False)
             for claim in queue.claim([turn.listing_id for turn in taken]):
                 number = queue.target_of(claim.listing.pk)
                 Listing.objects.filter(pk=claim.listing.pk).update(
