@@ -1,12 +1,14 @@
-"""One field that finds whatever carries a number: product, listing, order, pack, event, trace.
+"""One field that finds whatever carries a number or a name: product, listing, order, pack, event, trace, reservation.
 
-What is asked for exactly opens at once; else up to FOUND_MAX of each kind that begin with it. Every look-up goes along
-an index, is bound to the tenant, and there is one for each kind, whatever there is to find.
+What is asked for exactly opens at once; else up to FOUND_MAX of each kind that begin with it, and products whose SKU or
+name holds it. Every look-up goes along an index and is bound to the tenant, and how many there are does not depend on
+what there is to find.
 """
 
 import re
 import uuid
 from dataclasses import dataclass
+from urllib.parse import urlencode
 
 from django.contrib.auth.decorators import login_required
 from django.db.models import Q, QuerySet
@@ -19,12 +21,13 @@ from django.views.decorators.http import require_safe
 
 from apps.connectors.models import Listing
 from apps.events.models import IntegrationEvent
-from apps.inventory.models import Product
+from apps.inventory.models import Product, Reservation
 from apps.orders.models import Order
 from apps.tenants import access
 
 FOUND_MAX = 10
 SHORTEST = 2
+SHORTEST_PART = 3  # of a name: the index is of trigrams
 BIGGEST_ID = 2**63 - 1
 
 
@@ -51,7 +54,13 @@ def page(request: HttpRequest) -> HttpResponse:
     groups: dict[str | Promise, list[Hit]] = {}
     for hit in hits:
         groups.setdefault(hit.kind, []).append(hit)
-    context = {"q": text, "groups": groups, "is_short": 0 < len(text) < SHORTEST, "most": FOUND_MAX}
+    context = {
+        "q": text,
+        "groups": groups,
+        "is_short": 0 < len(text) < SHORTEST,
+        "is_trace": _uuid(text) is not None,  # movements have no index by it: their list looks for it, step by step
+        "most": FOUND_MAX,
+    }
     return render(request, "console/search.html", context)
 
 
@@ -59,14 +68,20 @@ def find(request: HttpRequest, text: str) -> list[Hit]:
     """Return what carries the text: at most FOUND_MAX of a kind, those that are it exactly first."""
     orders = _orders(request, text)
     hits = [*_products(request, text), *_listings(request, text), *orders, *_events(request, text)]
+    hits += _reservations(request, text)
     if not any(hit.is_exact for hit in orders):
         hits += _events_about(request, text)
     return sorted(hits, key=lambda hit: not hit.is_exact)
 
 
 def _products(request: HttpRequest, text: str) -> list[Hit]:
-    # A SKU is typed in whatever case; trigrams of the capitals serve. Beginnings only: the list finds parts.
-    rows = Product.objects.filter(Q(sku__istartswith=text) | Q(gtin=text))
+    # A SKU is typed in whatever case; trigrams of the capitals serve.
+    mine = access.owned(request, Product.objects.all())
+    rows = list(mine.filter(Q(sku__istartswith=text) | Q(gtin=text)).order_by("sku")[:FOUND_MAX])
+    if len(text) >= SHORTEST_PART and len(rows) < FOUND_MAX:
+        parts = mine.filter(Q(sku__icontains=text) | Q(name__icontains=text)).exclude(pk__in=[row.pk for row in rows])
+        # Any of them: to know the first by SKU, all that hold a common word would be read.
+        rows += sorted(parts[: FOUND_MAX - len(rows)], key=lambda row: row.sku)
     return [
         Hit(
             _("Product"),
@@ -75,7 +90,7 @@ def _products(request: HttpRequest, text: str) -> list[Hit]:
             reverse("console:movements", args=[row.pk]),
             _is_it(text, row.sku, row.gtin),
         )
-        for row in access.owned(request, rows).order_by("sku")[:FOUND_MAX]
+        for row in rows
     ]
 
 
@@ -104,7 +119,7 @@ def _orders(request: HttpRequest, text: str) -> list[Hit]:
 
 def _events(request: HttpRequest, text: str) -> list[Hit]:
     """Find events by their id (`141` or `#141`, as pages write it) or trace id, which are whole or nothing."""
-    named, text = _trace(text), text.removeprefix("#")
+    named, text = _uuid(text), text.removeprefix("#")
     if named is not None:
         asked = Q(trace_id=named)
     elif re.fullmatch(r"[0-9]{1,19}", text) and int(text) <= BIGGEST_ID:
@@ -133,7 +148,25 @@ def _hits(rows: QuerySet[IntegrationEvent]) -> list[Hit]:
     ]
 
 
-def _trace(text: str) -> uuid.UUID | None:
+def _reservations(request: HttpRequest, text: str) -> list[Hit]:
+    """Find a reservation by the id that the API answered with."""
+    named = _uuid(text)
+    if named is None:
+        return []
+    rows = Reservation.objects.filter(pk=named).select_related("product", "location")
+    return [
+        Hit(
+            _("Reservation"),
+            str(row.pk),
+            f"{row.quantity} × {row.product.sku}, {row.location.code}: {row.get_status_display()}",
+            f"{reverse('console:reservations')}?{urlencode({'document': str(row.pk)})}",
+            True,
+        )
+        for row in access.owned(request, rows)
+    ]
+
+
+def _uuid(text: str) -> uuid.UUID | None:
     try:
         return uuid.UUID(text)
     except ValueError:

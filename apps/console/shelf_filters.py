@@ -301,12 +301,16 @@ class ReservationFilters(OfPlaces):
         fields: ClassVar[list[str]] = []
 
     def of_document(self, rows: QuerySet[Reservation], name: str, value: str) -> QuerySet[Reservation]:
-        """Keep reservations for an order (its number), another document, or of whoever asked."""
+        """Keep reservations for an order (its number), another document, of whoever asked, or the one of that id."""
         orders = access.owned(self.request, Order.objects.filter(Q(external_id=value) | Q(pack_id=value)))
         numbers = [str(pk) for pk in orders.values_list("pk", flat=True)[:50]]
         is_order = Q(reference_type=REFERENCE_TYPE, reference_id__in=numbers)
         is_document = Q(reference_id=value) & ~Q(reference_type__in=["", REFERENCE_TYPE])
-        return rows.filter(is_order | is_document | Q(requester_id=value))
+        try:
+            is_itself = Q(pk=UUID(value))
+        except ValueError:
+            is_itself = Q()
+        return rows.filter(is_order | is_document | Q(requester_id=value) | is_itself)
 
     def in_state(self, rows: QuerySet[Reservation], name: str, value: str) -> QuerySet[Reservation]:
         """Keep reservations in a state. One whose time is over is expired, whether or not it was swept already."""

@@ -1,5 +1,7 @@
 """Views of lists, the search, and the end of a query that takes too long."""
 
+import uuid
+
 import pytest
 from django.db import connection
 from django.test import Client
@@ -9,6 +11,8 @@ from django.urls import reverse
 from apps.console import filters
 from apps.console.models import SavedView
 from apps.events.models import IntegrationEvent
+from apps.inventory import ledger
+from apps.inventory.models import Movement, Product, Reservation
 from apps.tenants.models import AuditEntry, Membership, Tenant
 from tests import factories
 
@@ -28,6 +32,15 @@ def signed_in(tenant: Tenant, role: str = Membership.Role.MANAGER) -> Client:
 
 def save(client: Client, **fields: str) -> None:
     client.post(reverse("console:save-view"), {"list": "events", "query": "status=ERRO", "name": "Ruins", **fields})
+
+
+def promised(owner: Tenant, product: Product) -> Reservation:
+    """Two units of five, promised by a program that gave no document."""
+    place, cause = factories.LocationFactory(tenant=owner), ledger.Cause(actor="test")
+    ledger.receive(owner, product.pk, place.pk, 5, key=uuid.uuid4().hex, cause=cause)
+    line = ledger.Line(product.pk, 2, place.pk)
+    made = ledger.reserve(owner, [line], key=uuid.uuid4().hex, cause=cause)
+    return Reservation.objects.get(pk=made[0].reservation_id)
 
 
 def test_a_view_keeps_filters_and_no_place_in_the_list(tenant: Tenant) -> None:
@@ -92,6 +105,7 @@ def found(tenant: Tenant) -> dict[str, str]:
             tenant=owner, connector=connector, external_id="2000009", pack_id="3000009", item=None
         )
         event = factories.EventFactory(tenant=owner, connector=connector, external_id="x")
+        held = promised(owner, product)
         addresses = {
             "vaso-9": reverse("console:movements", args=[product.pk]),
             "7891000000017": reverse("console:movements", args=[product.pk]),
@@ -99,6 +113,7 @@ def found(tenant: Tenant) -> dict[str, str]:
             "2000009": reverse("console:order", args=[order.pk]),
             "3000009": reverse("console:order", args=[order.pk]),
             str(event.trace_id): reverse("console:event", args=[event.pk]),
+            str(held.pk): f"{reverse('console:reservations')}?document={held.pk}",
         }
         if owner == tenant:
             mine = addresses
@@ -110,6 +125,25 @@ def test_what_is_typed_in_full_opens_at_once(tenant: Tenant, found: dict[str, st
     for text, address in found.items():
         answer = alice.get(reverse("console:search"), {"q": f" {text} "})
         assert (answer.status_code, answer.headers.get("Location")) == (302, address), text
+
+
+def test_a_product_is_found_by_a_part_of_its_name(tenant: Tenant) -> None:
+    for owner in (tenant, factories.TenantFactory()):
+        factories.ProductFactory(tenant=owner, sku="AB-1", name="Luminária de mesa")
+        factories.ProductFactory(tenant=owner, sku="LUM-2", name="Abajur")
+    page = signed_in(tenant).get(reverse("console:search"), {"q": "lum"}).content.decode()
+    assert [page.count(sku) for sku in ("LUM-2", "AB-1")] == [1, 1]
+    assert page.index("LUM-2") < page.index("AB-1")  # what begins with it goes first
+
+
+def test_an_id_that_no_event_has_may_be_a_movements(tenant: Tenant) -> None:
+    product = factories.ProductFactory(tenant=tenant)
+    promised(tenant, product)
+    trace = Movement.objects.filter(tenant=tenant).latest("id").trace_id
+    alice = signed_in(tenant)
+    address = f"{reverse('console:all-movements')}?trace={trace}"
+    assert address in alice.get(reverse("console:search"), {"q": str(trace)}).content.decode()
+    assert product.sku in alice.get(address).content.decode()
 
 
 def test_a_sale_that_became_no_order_yet_is_found_by_its_number(tenant: Tenant) -> None:
