@@ -22,7 +22,7 @@ from apps.inventory.prove import RULES, prove
 from .conftest import Shop
 
 Kind = Movement.Kind
-MOVEMENTS = int(os.environ.get("SALDO_MOVEMENTS", "100000"))
+MOVEMENTS = int(os.environ.get("SALDO_MOVEMENTS", "30000"))
 
 BALANCE = "tenant_id, product_id, location_id"
 BATCHED = "WHERE product_id = (SELECT id FROM inventory_products WHERE sku = 'SHIRT')"

@@ -32,7 +32,7 @@ CHECKS = [
     *("not_a_server_error", "status_code_conformance", "content_type_conformance", "response_headers_conformance"),
     *("response_schema_conformance", "unsupported_method", "allow_header_conformance", "ignored_auth"),
 ]
-CASES_PER_OPERATION = int(os.environ.get("API_FUZZ_CASES", "40"))
+CASES_PER_OPERATION = int(os.environ.get("API_FUZZ_CASES", "20"))
 CASES_TO_NOTICE = 15
 """Where one case shows what is wrong."""
 

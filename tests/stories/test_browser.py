@@ -19,6 +19,7 @@ FLAGS = [
     "--no-first-run",
 ]
 ARRIVES_WITHIN_MS = 15_000
+WIDTHS = [1440, 390]
 
 
 @pytest.fixture
@@ -32,10 +33,9 @@ def browser() -> Iterator[Browser]:
         running.close()
 
 
-@pytest.fixture(params=[1440, 390], ids=["wide", "phone"])
-def page(browser: Browser, request: pytest.FixtureRequest) -> Page:
+def _opened(browser: Browser, width: int) -> Page:
     context = browser.new_context(
-        viewport={"width": request.param, "height": 900}, locale="pt-BR", timezone_id="America/Sao_Paulo"
+        viewport={"width": width, "height": 900}, locale="pt-BR", timezone_id="America/Sao_Paulo"
     )
     opened = context.new_page()
     opened.on("pageerror", lambda error: pytest.fail(f"a script of the page failed: {error}"))
@@ -54,7 +54,12 @@ def _fits(page: Page) -> bool:
     return bool(page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth"))
 
 
-def test_a_sale_at_the_sandbox_arrives_before_ones_eyes(stack: Stack, page: Page) -> None:
+def test_a_sale_at_the_sandbox_arrives_before_ones_eyes(stack: Stack, browser: Browser) -> None:
+    for width in WIDTHS:
+        _watch_a_sale(stack, _opened(browser, width))
+
+
+def _watch_a_sale(stack: Stack, page: Page) -> None:
     hub = f"http://127.0.0.1:{stack.port}"
     _sign_in(page, hub)
     expect(page.get_by_role("heading", level=1)).to_be_visible()

@@ -1,10 +1,13 @@
 """The whole of Saldo as `scripts/up` runs it (web, worker, Beat, durable servers), with parts shot down at random.
 
+`SALDO_SHOTS=5 pytest tests/stories/test_full_stack.py -m slow`: each part five times.
+
 What was killed is started again, and what dies of it (Beat, when PostgreSQL is away as it starts) is restarted by the
 launcher's supervisor; otherwise the processes find each other again by themselves.
 """
 
 import json
+import os
 import random
 import time
 from collections.abc import Callable
@@ -16,6 +19,10 @@ from tests.receivers import Receiver, Request
 from tests.stack import Stack
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+
+SHOTS = int(os.environ.get("SALDO_SHOTS", "1"))
+"""How often each part is shot down."""
 
 
 def test_every_sale_arrives_once_whatever_is_shot_down(stack: Stack) -> None:
@@ -52,7 +59,7 @@ def test_every_sale_arrives_once_whatever_is_shot_down(stack: Stack) -> None:
     items = control.request("GET", f"/sandbox/items?user_id={seller}")["results"]
     items = [item for item in items if not item["variations"] and item["available_quantity"] > 10]
     sold: list[str] = []
-    for act in chance.sample(acts * 2, k=len(acts) * 2):
+    for act in chance.sample(acts * SHOTS, k=len(acts) * SHOTS):
         for _ in range(3):
             sold.append(str(control.sell(chance.choice(items)["id"], 1)["order_id"]))
             time.sleep(chance.random() * 0.5)

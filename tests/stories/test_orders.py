@@ -213,7 +213,7 @@ def test_a_history_in_any_order_ends_as_its_newest_version(market: Market) -> No
     """`SALDO_SHUFFLES=2000 pytest tests/stories/test_orders.py -m slow`: all of them, one effect each."""
     chance = random.Random(4)
     histories = [readings_of(market, history) for history in HISTORIES]
-    shuffles = int(os.environ.get("SALDO_SHUFFLES", "200"))
+    shuffles = int(os.environ.get("SALDO_SHUFFLES", "100"))
     gone = 0
     for number in range(shuffles):
         kind = number % len(HISTORIES)

@@ -242,7 +242,7 @@ def test_what_was_predicted_is_what_happens(quiet: Market) -> None:
     chance = random.Random(7)
     orders: list[str] = []
     applied = refused = 0
-    rounds = int(os.environ.get("SALDO_REPROCESSES", "60"))
+    rounds = int(os.environ.get("SALDO_REPROCESSES", "25"))
     while applied + refused < rounds:
         something_happens(quiet, orders, chance)
         recent = orders[-RECENT:]
