@@ -52,6 +52,8 @@ HOT, COLD = "SKU-000001", "SKU-{cold}"
 """The product that sells most, and one by chance."""
 OF_HOT = "product_id = {hot}"
 
+WARM_UP = 4
+"""Times that a list is asked for before it counts: each web process reads a page's templates once in its life."""
 
 LONG_AGO, MIDDLE = 50, 30
 """Days before now: almost the oldest rows, and half of them."""
@@ -278,15 +280,17 @@ def main() -> int:
         fill(service, tenant=int(tenant), connector=int(connector), rows=options.rows)
         size = service.sql("SELECT pg_size_pretty(pg_database_size(current_database()))")
         print(f"{options.rows:,} rows thrice: {size} in {time.monotonic() - began:.0f} s", flush=True)
-        asking = Asking(service, session, int(tenant), options.rows)
-        rows = [line for name, ways in LISTS.items() for line in asking.measure(name, ways, options.times)]
-    report.table(["list", "how it is asked", "p50 ms", "p95 ms", "answer"], rows)
-    slow = [f"{name} {how}" for name, how, _p50, p95, _answer in rows if p95 >= options.limit_ms]
-    report.goal(
-        f"{options.rows:,} rows: p95 of every way under {options.limit_ms:g} ms; over: {slow or 'none'}", not slow
-    )
-    report.goal("every answer is a page", all(answer == 200 for *_rest, answer in rows))
+        ask_all(Asking(service, session, int(tenant), options.rows), report, options.times, options.limit_ms)
     return report.write()
+
+
+def ask_all(asking: "Asking", report: Report, times: int, limit_ms: float) -> None:
+    """Ask for every list in every way and report what each took."""
+    rows = [line for name, ways in LISTS.items() for line in asking.measure(name, ways, times)]
+    report.table(["list", "how it is asked", "p50 ms", "p95 ms", "answer"], rows)
+    slow = [f"{name} {how}" for name, how, _p50, p95, _answer in rows if p95 >= limit_ms]
+    report.goal(f"{asking.rows:,} rows: p95 of every way under {limit_ms:g} ms; over: {slow or 'none'}", not slow)
+    report.goal("every answer is a page", all(answer == 200 for *_rest, answer in rows))
 
 
 def fill(service: Service, *, tenant: int, connector: int, rows: int) -> None:
@@ -338,6 +342,8 @@ class Asking:
 
     def measure(self, name: str, ways: Ways, times: int) -> Iterator[tuple[str, str, float, float, int]]:
         """Ask for a list in each way and yield what each took."""
+        for _ in range(WARM_UP):
+            self._ask(self._filled(ways.path))
         for how, query in self._ways(ways):
             taken, answers = [], set()
             for _ in range(times):

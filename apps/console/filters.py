@@ -350,11 +350,17 @@ class DivergenceFilters(Filters):
         return rows.filter(resolved_at__isnull=True, ignored_at__isnull=True)
 
     def of_text(self, rows: QuerySet[Divergence], name: str, value: str) -> QuerySet[Divergence]:
-        """Keep divergences of listings whose id or SKU begins with the text, or whose product holds it."""
-        listings = Listing.objects.filter(named_listings(value) | Q(product__in=self.products(value)))
-        return rows.filter(
-            Q(item_id__istartswith=value) | Q(detail__icontains=value) | Q(listing__in=self.few_of(listings))
-        )
+        """Keep divergences of listings whose id or SKU begins with the text, or whose product holds it.
+
+        What there is no listing of here is described by the detail.
+        """
+        named = Listing.objects.filter(named_listings(value) | Q(product__in=self.products(value)))
+        listings = access.owned(self.request, named)
+        few = self.few_of(listings)
+        # Of very many, each row's own is looked at: the newest rows soon hold a page of them.
+        known = Q(listing__in=few) if isinstance(few, list) else Exists(listings.filter(pk=OuterRef("listing_id")))
+        unknown = Q(listing__isnull=True, detail__icontains=value)
+        return rows.filter(Q(item_id__startswith=value.upper()) | unknown | known)
 
     def in_state(self, rows: QuerySet[Divergence], name: str, value: str) -> QuerySet[Divergence]:
         """Keep what a person has ignored, what is gone, or everything."""

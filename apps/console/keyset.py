@@ -26,7 +26,7 @@ PAGE_SIZE = 50
 APART_MAX = 20
 """Values that are read one by one; beyond it the rows are sorted."""
 
-REACH = 50_000
+REACH = 40_000
 """Rows that one page looks at where no index serves its filters: a fraction of a second, whatever there is to find."""
 
 

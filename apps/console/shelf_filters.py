@@ -6,7 +6,7 @@ from uuid import UUID
 
 import django_filters
 from django import forms
-from django.db.models import F, OuterRef, Q, QuerySet, Subquery, Sum
+from django.db.models import F, Q, QuerySet, Sum
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -149,11 +149,12 @@ class StockFilters(Filters):
 
     def low(self, rows: QuerySet[Product], name: str, value: Any) -> QuerySet[Product]:
         """Keep products of which so few are available: at the chosen place, else over all places."""
-        balances = Balance.objects.filter(tenant=OuterRef("tenant"), product=OuterRef("pk"))
+        balances = access.owned(self.request, Balance.objects.order_by())
         if self.place:
             balances = balances.filter(location_id=self.place)
-        units = balances.order_by().values("product").annotate(units=Sum("available")).values("units")
-        return rows.annotate(free_units=Subquery(units)).filter(free_units__lte=int(value))
+        # All balances once, and not those of one product after the other: few that are looked for are far apart.
+        few = balances.values("product").annotate(units=Sum("available")).filter(units__lte=int(value))
+        return rows.filter(pk__in=few.values("product"))
 
     def _differing(self) -> QuerySet[Any, Any]:
         """Return products with a listing whose number is on its way, held back, kept to itself, or found wrong.
