@@ -354,13 +354,15 @@ class DivergenceFilters(Filters):
 
         What there is no listing of here is described by the detail.
         """
-        named = Listing.objects.filter(named_listings(value) | Q(product__in=self.products(value)))
-        listings = access.owned(self.request, named)
-        few = self.few_of(listings)
-        # Of very many, each row's own is looked at: the newest rows soon hold a page of them.
-        known = Q(listing__in=few) if isinstance(few, list) else Exists(listings.filter(pk=OuterRef("listing_id")))
+        known = self.few_of(Listing.objects.filter(named_listings(value) | Q(product__in=self.products(value))))
+        if isinstance(known, list):
+            of_listing = Q(listing__in=known)
+        else:  # very many: the list itself soon comes across them
+            product = Q(listing__product__sku__icontains=value) | Q(listing__product__name__icontains=value)
+            unmapped = Q(listing__product__isnull=True, listing__title__icontains=value)
+            of_listing = product | unmapped | Q(listing__seller_sku__istartswith=value)
         unknown = Q(listing__isnull=True, detail__icontains=value)
-        return rows.filter(Q(item_id__startswith=value.upper()) | unknown | known)
+        return rows.filter(Q(item_id__startswith=value.upper()) | unknown | of_listing)
 
     def in_state(self, rows: QuerySet[Divergence], name: str, value: str) -> QuerySet[Divergence]:
         """Keep what a person has ignored, what is gone, or everything."""
