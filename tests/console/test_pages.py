@@ -32,7 +32,7 @@ from apps.common.http import Answer
 from apps.connectors.mercadolivre import client as ml_client
 from apps.connectors.mercadolivre import oauth as ml_oauth
 from apps.connectors.models import Connector, Errand, Listing
-from apps.console import masking
+from apps.console import filters, masking
 from apps.events.models import IntegrationEvent, SilentTopic, Watch
 from apps.inventory import ledger
 from apps.inventory.models import Balance, Movement
@@ -423,6 +423,33 @@ def test_sync_filters_narrow_the_list_and_stay_in_the_url(shop: Shop, alice: Cli
     page = alice.get(url + "?status=ERROR&product=SKU").content.decode()
     assert '<option value="ERROR" selected>' in page
     assert 'value="SKU"' in page
+
+
+@pytest.mark.parametrize("matches_max", [200, 0], ids=["few", "very many"])
+@pytest.mark.parametrize(
+    ("name", "asked"), [("divergences", "text"), ("listings", "text"), ("orders", "text"), ("syncs", "product")]
+)
+def test_a_text_finds_the_same_whether_few_or_very_many_match(
+    name: str, asked: str, matches_max: int, shop: Shop, alice: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beyond some number of matches another query is asked; it must not mean anything else."""
+    monkeypatch.setattr(filters, "MATCHES_MAX", matches_max)
+    marks = {}
+    for sku, called in (("LUM-77", "Luminária azul"), ("VASO-88", "Vaso de barro")):
+        product = factories.ProductFactory(tenant=shop.tenant, sku=sku, name=called)
+        listing = factories.ListingFactory(
+            connector=shop.connector, tenant=shop.tenant, product=product, seller_sku=f"no-canal-{sku}"
+        )
+        order = factories.OrderFactory(tenant=shop.tenant, connector=shop.connector, item=None)
+        factories.OrderItemFactory(order=order, listing=listing)
+        factories.SyncLogFactory(listing=listing)
+        factories.DivergenceFactory(listing=listing)
+        marks[sku] = order.external_id if name == "orders" else listing.item_id
+    texts = ["luminária", "lum-77", "LUM"] + ([marks["LUM-77"].lower()] if name != "orders" else [])
+    texts += ["no-canal-LUM"] if name in ("divergences", "listings") else []
+    for text in texts:
+        page = alice.get(reverse(f"console:{name}"), {asked: text}).content.decode()
+        assert (marks["LUM-77"] in page, marks["VASO-88"] in page) == (True, False), text
 
 
 def test_a_filter_that_is_nonsense_is_said_so_and_no_failure(alice: Client) -> None:
