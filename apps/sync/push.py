@@ -40,6 +40,9 @@ LONGEST_PAUSE_SECONDS = 600.0
 PERMANENT_PAUSE = timedelta(hours=6)
 """A closed or channel-kept listing: asking again helps only after somebody changed something there."""
 
+ITEM_WAIT_SECONDS = 10.0
+"""How long a variation waits for others of its item to be written."""
+
 CALLS_MAX_SECONDS = 25.0
 """What the calls of one push may take together; a claim with less time left is given up before it calls."""
 
@@ -143,11 +146,20 @@ def _push(job: Job) -> None:
         if number is None:
             return
         entry = _open_log(claim, number.made_of)
-    if time.monotonic() - job.claimed_at > queue.LEASE_SECONDS - CALLS_MAX_SECONDS:
-        return  # held up for too long: somebody else may be telling this listing a newer number by now
     if claim.listing.is_shadowed:
         _settle_shadow(claim, entry)
         return
+    with sharing.item_alone(claim.listing, ITEM_WAIT_SECONDS) as is_alone:
+        if is_alone:
+            _send(job, number, entry)
+        else:
+            _give_back(claim, entry)
+
+
+def _send(job: Job, number: Telling, entry: SyncLog) -> None:
+    claim = job.claim
+    if time.monotonic() - job.claimed_at > queue.LEASE_SECONDS - CALLS_MAX_SECONDS:
+        return  # held up for too long: somebody else may be telling this listing a newer number by now
     started = time.monotonic()
     try:
         sent = telling.send(number)
@@ -286,6 +298,12 @@ def _note_synced(connector: Connector) -> None:
         Connector.objects.filter(pk=connector.pk).update(last_sync_at=now)
 
 
+def _give_back(claim: queue.Claim, entry: SyncLog) -> None:
+    """Let a listing for which nothing was sent stand in line as before: no try, no entry."""
+    SyncLog.objects.filter(pk=entry.pk, timestamp=entry.timestamp).delete()
+    _settle(claim, attempts=claim.listing.attempts - 1, due_at=claim.due_at or timezone.now())
+
+
 def _settle_failure(
     claim: queue.Claim,
     entry: SyncLog,
@@ -297,10 +315,9 @@ def _settle_failure(
 ) -> None:
     """Write down why it failed and when to try again; an account's failure stops the account, not the listing."""
     listing = claim.listing
-    if refusal.code == "circuit_open":  # nothing was sent: no try, no entry, and no turn while the line is dead
-        SyncLog.objects.filter(pk=entry.pk, timestamp=entry.timestamp).delete()
+    if refusal.code == "circuit_open":  # nothing was sent, and there is no turn while the line is dead
         budget.rest(listing.connector_id, refusal.retry_after_seconds or 1.0)
-        _settle(claim, attempts=listing.attempts - 1, due_at=claim.due_at or timezone.now())
+        _give_back(claim, entry)
         return
     state, pause = _next_try(listing.attempts, refusal)
     is_alone = refusal.permanent or refusal.account

@@ -3,11 +3,18 @@
 One of them, the **speaker**, is told the number; the channel shows it on all. So a change costs one write however many
 listings there are, and two workers never tell one stock two numbers at a time: the speaker's lease covers them all.
 They have one rule of publication: whoever changes it changes it for all, and one that is imported later takes it over.
+
+Variations of one item have a stock each and share one write: it names all of them, the others with the numbers just
+read (contract §5.4). Two writes at a time would each set the other's number back, so there is one (`item_alone`).
 """
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
+from apps.common import slots
 from apps.connectors.channel import ChannelError
 from apps.connectors.models import SHARING, WRITABLE, Listing, lock
 
@@ -42,6 +49,19 @@ def speaker_of(listing: Listing) -> Listing:
             permanent=True,
         )
     return min(rows, key=lambda row: (row.last_error_code != "", row.pk), default=listing)
+
+
+@contextmanager
+def item_alone(listing: Listing, wait_seconds: float) -> Iterator[bool]:
+    """Let nobody else write this variation's item while the block runs; yields False when others did for so long.
+
+    Yields True at once for what is not written together with others.
+    """
+    if not listing.variation_id or listing.capability == Listing.Capability.MULTI_ORIGIN:
+        yield True
+        return
+    with slots.alone(f"sync.item/{listing.connector_id}/{listing.item_id}", wait_seconds) as is_alone:
+        yield is_alone
 
 
 def lock_sisters(listing: Listing) -> None:

@@ -119,3 +119,22 @@ def test_a_listing_that_another_worker_tells_gives_its_turn_back(shelf: Market) 
     assert len(push.begin(taken)) == 1
     assert push.begin(taken) == []
     assert calls_under_way(shelf) == 0  # ended, as one that made no call
+
+
+def test_variations_of_one_item_never_set_each_other_back(
+    transactional_db: None, live_server: LiveServer, sandbox: Sandbox, settings: LazySettings
+) -> None:
+    """A write of one variation repeats the others as just read: two at a time would each undo the other's."""
+    settings.SYNC_THREADS = 8
+    colours = [f"COR-{number}" for number in range(12)]
+    variations = [{"seller_sku": sku, "available_quantity": 10} for sku in colours]
+    market = open_market(sandbox.control, live_server.url, items=[{"title": "Caneca", "variations": variations}])
+    market.settle()
+    for units in (7, 5, 3):
+        for sku in colours:
+            market.receive(sku, units)
+        drain()
+        shown = {sku: market.shown(sku) for sku in colours}
+        assert shown == {sku: market.numbers(sku)[0] for sku in colours}
+        assert not Listing.objects.exclude(in_flight_units=0).exists()
+    assert not Listing.objects.filter(lease_id__isnull=False).exists()
