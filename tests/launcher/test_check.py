@@ -69,6 +69,15 @@ class Suite:
                 start_new_session=True,
             )
 
+    def ended(self, running: "subprocess.Popen[bytes]", seconds: float) -> int:
+        """Return the exit code; what does not end is killed, and what it printed is said."""
+        try:
+            return running.wait(seconds)
+        except subprocess.TimeoutExpired:
+            os.killpg(running.pid, signal.SIGKILL)
+            running.wait()
+            pytest.fail(f"not ended after {seconds:g} s; it printed:\n{self.printed}")
+
     @property
     def printed(self) -> str:
         return self._output.read_text()
@@ -80,7 +89,7 @@ class Suite:
 
 def test_files_run_side_by_side_on_servers_of_their_own_and_end_in_one_summary(tmp_path: Path) -> None:
     suite = Suite(tmp_path, first_then="assert 'salt' == 'pepper'", second_then="assert 'sugar' == 'honey'")
-    assert suite.start().wait(100) == 1, suite.printed
+    assert suite.ended(suite.start(), 100) == 1, suite.printed
     assert len(set(suite.clusters())) == 2, suite.printed
     assert not any(folder.exists() for folder in suite.clusters()), "servers were left behind"
     summary = suite.printed.partition("short test summary info")[2]
@@ -92,7 +101,7 @@ def test_files_run_side_by_side_on_servers_of_their_own_and_end_in_one_summary(t
 
 def test_it_is_green_when_all_are(tmp_path: Path) -> None:
     suite = Suite(tmp_path, first_then="pass", second_then="pass")
-    assert suite.start().wait(100) == 0, suite.printed
+    assert suite.ended(suite.start(), 100) == 0, suite.printed
     assert "2 passed" in suite.printed
 
 
@@ -101,7 +110,7 @@ def test_ctrl_c_ends_all_processes_and_their_servers(tmp_path: Path) -> None:
     running = suite.start()
     wait_until(lambda: len(suite.clusters()) == 2, 60, suite.printed)
     os.killpg(running.pid, signal.SIGINT)
-    assert running.wait(60) == 130, suite.printed
+    assert suite.ended(running, 90) == 130, suite.printed
     assert "KeyboardInterrupt" in suite.printed
     wait_until(lambda: not any(folder.exists() for folder in suite.clusters()), 20, "the servers are gone")
 
