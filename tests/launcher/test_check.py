@@ -34,8 +34,9 @@ def test_it():
 """
 INI = "[pytest]\naddopts = -p tests.servers -p no:django -p no:valkey --import-mode=importlib"
 RUN = """
-import sys
+import signal, sys
 from scripts.launcher import check
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a check in the background of a shell ignores it
 try:
     sys.exit(check.run_pytest([*check.dealt_out(2), "-c", sys.argv[1], sys.argv[2]], None))
 except KeyboardInterrupt:

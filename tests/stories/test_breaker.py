@@ -21,8 +21,9 @@ DOWN = {"path": "^/orders/", "action": "status", "status": 503}
 
 @pytest.fixture
 def soon(settings: Any) -> None:
-    """Breakers that open after three failures."""
+    """Breakers that open after three failures and stay open until a test ends that, however slow the machine."""
     settings.CHANNEL_BREAKER_FAILURES = 3
+    settings.CHANNEL_BREAKER_SECONDS = 600
 
 
 def state(market: Market) -> State:
