@@ -16,7 +16,7 @@ from apps.console.demo import catalogue, history, people, shop, told, troubles
 from apps.console.demo.past import begin_balances, past
 from apps.inventory import feed
 from apps.sandbox.client import Control
-from apps.sync import pausing
+from apps.sync import in_flight, pausing
 from apps.sync.models import ReconcileRun
 from apps.tenants.models import Tenant
 
@@ -89,5 +89,6 @@ def _stock_shelves(connector: Connector, market: Control, at_seconds: float) -> 
 def _go_on(connector: Connector) -> None:
     """Let the account tell its numbers, without the movements of the past as their cause: it would look days late."""
     troubles.wait(lambda: feed.oldest_unread().get("sync") is None)
-    Listing.objects.filter(connector=connector).update(cause_movement_id=None, cause_trace_id=None)
+    rows = Listing.objects.filter(connector=connector)
+    rows.update(cause_movement_id=None, cause_trace_id=None, **in_flight.FORGOTTEN)  # the past holds no sale unheard of
     pausing.resume(connector, actor=ACTOR)
