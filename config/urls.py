@@ -39,4 +39,5 @@ urlpatterns = [
 ]
 
 handler400 = "apps.console.failures.bad_request"
+handler404 = "apps.console.failures.not_found"
 handler500 = "apps.console.failures.server_error"

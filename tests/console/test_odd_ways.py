@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+from django.test import Client
 from django.urls import reverse
 
 from apps.connectors.models import Listing
@@ -44,6 +45,21 @@ def test_more_than_a_form_takes_is_refused_in_words(admin: Any, shop: Shop) -> N
         page = answer.content.decode()
         assert ">413<" in page
         assert answer["X-Trace-Id"] in page
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "status"),
+    [("&".join(f"a{n}=1" for n in range(1001)), FORM, 413), ("x", "multipart/form-data; boundary=é", 400)],
+    ids=["too much", "unreadable"],
+)
+def test_what_cannot_be_read_is_no_fault_of_ours_where_there_is_no_page(
+    body: str, kind: str, status: int, shop: Shop
+) -> None:
+    client = Client(enforce_csrf_checks=True)  # it is the token that is looked for in the form
+    client.get(reverse("login"))
+    answer = client.post("/console/no-such-page/", body, content_type=kind)
+    assert answer.status_code == status
+    assert answer["X-Trace-Id"] in answer.content.decode()
 
 
 def test_what_cannot_be_read_is_refused_in_words(admin: Any, shop: Shop) -> None:
