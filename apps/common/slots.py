@@ -1,13 +1,13 @@
 """At most so many of a kind at the same time, over all workers: PostgreSQL's advisory locks as slots.
 
-The lock belongs to the database session, so a killed worker frees its slot by dying. It keeps work apart, it never
-protects data: leases and constraints do that.
+The lock belongs to the database session, so a killed worker frees its slot by dying. It keeps work apart; it protects
+no data of ours: leases and constraints do that.
 """
 
 import time
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 from django.db import connection
 
@@ -29,15 +29,11 @@ def slot(name: str, slots: int = 1) -> Iterator[bool]:
 @contextmanager
 def alone(name: str, wait_seconds: float) -> Iterator[bool]:
     """Be the only one under this name while the block runs; yields False when others were for so long."""
-    group, number = zlib.crc32(name.encode()) - 2**31, zlib.adler32(name.encode()) - 2**31
     gives_up_at = time.monotonic() + wait_seconds
-    while not (is_alone := _try_lock(group, number)) and time.monotonic() < gives_up_at:
-        time.sleep(LOOK_EVERY_SECONDS)
-    try:
+    with ExitStack() as held:
+        while not (is_alone := held.enter_context(slot(name))) and time.monotonic() < gives_up_at:
+            time.sleep(LOOK_EVERY_SECONDS)
         yield is_alone
-    finally:
-        if is_alone:
-            _unlock(group, number)
 
 
 def _try_lock(group: int, number: int) -> bool:

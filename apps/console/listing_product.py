@@ -2,14 +2,13 @@
 
 from django.contrib.postgres.expressions import ArraySubquery
 from django.db import transaction
-from django.db.models import Case, Count, F, Func, QuerySet, Value, When
-from django.db.models.functions import Concat
+from django.db.models import Count, F, Func, QuerySet
 from django.utils import timezone
 
 from apps.connectors.models import Listing, lock
 from apps.events.models import IntegrationEvent
 from apps.inventory.models import Product
-from apps.orders.intake import listing_key
+from apps.orders.intake import LISTING_KEY, listing_key
 from apps.sync import queue
 from apps.tenants import audit
 from apps.tenants.models import Tenant
@@ -93,9 +92,7 @@ def waiting_for_skus(tenant: Tenant, skus: list[str]) -> int:
 
 def waiting_for(tenant: Tenant, rows: QuerySet[Listing]) -> int:
     """Return how many of the tenant's events wait for one of these listings to be mapped."""
-    # As orders.intake.listing_key names them; made where they are, because thousands take long as parameters.
-    key = Case(When(variation_id="", then="item_id"), default=Concat("item_id", Value("/"), "variation_id"))
-    keys = ArraySubquery(rows.order_by().annotate(key=key).values("key"))
+    keys = ArraySubquery(rows.order_by().annotate(key=LISTING_KEY).values("key"))  # thousands take long as parameters
     waiting = IntegrationEvent.objects.filter(tenant=tenant, status=IntegrationEvent.Status.MAPPING)
     return waiting.filter(waiting_for__overlap=keys).count()
 

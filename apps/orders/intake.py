@@ -11,7 +11,8 @@ from dataclasses import replace
 from enum import Enum
 
 from django.db import connection, transaction
-from django.db.models import Sum
+from django.db.models import Case, Sum, Value, When
+from django.db.models.functions import Concat
 from django.utils import timezone
 
 from apps.connectors import mappings
@@ -81,6 +82,10 @@ def meaning_version(connector: Connector, word: str) -> str:
 def listing_key(item_id: str, variation_id: str) -> str:
     """Return how a listing is named in messages and waiting lists: `MLB1` or `MLB1/22`."""
     return f"{item_id}/{variation_id}" if variation_id else item_id
+
+
+LISTING_KEY = Case(When(variation_id="", then="item_id"), default=Concat("item_id", Value("/"), "variation_id"))
+"""The same of rows of listings, made by the database."""
 
 
 def take_in(connector: Connector, reading: Reading, *, trace_id: uuid.UUID) -> Outcome:
